@@ -1,0 +1,64 @@
+"""Lesion: one row of the lesion table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One liver lesion as measured on the native grid.
+
+    Parameters
+    ----------
+    id
+        1..n, the value in ``masks/lesions.nii.gz``; 1 is the largest by volume.
+    volume_ml
+        Voxel count times voxel volume.
+    recist_long_mm, recist_short_mm
+        RECIST 1.1: longest diameter in the acquisition plane, and the longest one
+        perpendicular to it in the same slice.
+    recist_slice_index
+        Index along the grid's ``slice_axis``.
+    recist_ends_mm
+        The two end points of the long axis, then those of the short axis (LPS mm).
+    feret_3d_mm, equivalent_diameter_mm
+        Largest distance between any two points; diameter of the sphere of equal volume.
+    centroid_mm
+        LPS mm.
+    segments
+        Share of the lesion in each Couinaud segment, ``{4: 0.9, 3: 0.1}``; empty if unknown.
+    lobe
+        ``right``, ``left``, ``both`` (10 % or more on the lesser side) or ``unknown``.
+    distance_capsule_mm, distance_hilum_mm
+        From the lesion's surface; None where the structure is not known.
+    mean_intensity
+        Mean image value inside, in the image's unit.
+    p_lesion
+        Calibrated probability that this is a lesion; 1 where masks were given.
+    source
+        ``model``, ``masks`` or ``edited by ... at ...``.
+    touches_edge
+        Whether it reaches the edge of the image, so that its size is a lower bound.
+    """
+
+    id: int
+    volume_ml: float
+    recist_long_mm: float
+    recist_short_mm: float
+    recist_slice_index: int
+    recist_ends_mm: tuple[Point, Point, Point, Point]
+    feret_3d_mm: float
+    equivalent_diameter_mm: float
+    centroid_mm: Point
+    segments: dict[int, float]
+    lobe: str
+    distance_capsule_mm: float | None
+    distance_hilum_mm: float | None
+    mean_intensity: float | None
+    p_lesion: float
+    source: str
+    touches_edge: bool = False
+    enhancement: str = ""
