@@ -21,6 +21,7 @@ from burden.errors import GeometryError
 FloatArray = NDArray[np.float64]
 
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _POSITIVE, _NEGATIVE = "LPS", "RAI"  # letter an axis points to, by world axis and sign
 _THICK = 1.5  # an axis this much coarser than the others shows how slices were acquired
 
@@ -71,7 +72,7 @@ class Grid:
 
     @classmethod
     def from_axes(
-        cls, shape: tuple[int, ...], spacing: ArrayLike, origin: ArrayLike, axes: ArrayLike = np.eye(3)
+        cls, shape: tuple[int, ...], spacing: ArrayLike, origin: ArrayLike, axes: ArrayLike = _IDENTITY
     ) -> Grid:
         """Grid from spacing (mm), centre of voxel 0 (LPS mm) and unit axes as columns."""
         affine = np.eye(4)

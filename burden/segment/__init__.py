@@ -1,0 +1,106 @@
+"""Volume to Segmentation: one back end a module, all behind one call.
+
+``SEGMENTERS`` is the whole list. A back end gets the volume on its native grid and gives
+masks back on that same grid; it never measures and never writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from burden.errors import ModelError
+from burden.image import Segmentation, Volume
+from burden.resources import shipped
+
+Progress = Callable[[str, float], None]
+
+
+class Segmenter(Protocol):
+    """What every back end is once it is loaded.
+
+    Called with ``device`` ``auto``, ``cpu`` or ``cuda`` and ``progress(step, fraction)``.
+    The result is on ``volume.grid`` and the same every time.
+    """
+
+    def __call__(self, volume: Volume, *, device: str, progress: Progress) -> Segmentation:
+        """Segment one volume."""
+        ...
+
+
+def _monai_bundle(folder: Path) -> Segmenter:
+    from burden.segment.monai_bundle import load
+
+    return load(folder)
+
+
+# Back end name -> loader of a model folder. Masks given by the user need no loader: see masks.py.
+SEGMENTERS: dict[str, Callable[[Path], Segmenter]] = {"monai_bundle": _monai_bundle}
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One line of ``configs/models.yaml``.
+
+    Parameters
+    ----------
+    backend
+        A key of ``SEGMENTERS``.
+    folder
+        Where the model is, absolute.
+    """
+
+    id: str
+    backend: str
+    folder: Path
+    text: str
+    default: bool
+
+
+def models() -> tuple[ModelEntry, ...]:
+    """All models of ``configs/models.yaml``, the default first."""
+    import yaml
+
+    path = shipped("configs", "models.yaml")
+    table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entries = [
+        ModelEntry(
+            id=key,
+            backend=fields["backend"],
+            folder=shipped("models", fields["folder"]),
+            text=fields["text"],
+            default=bool(fields.get("default", False)),
+        )
+        for key, fields in table.items()
+    ]
+    return tuple(sorted(entries, key=lambda entry: not entry.default))
+
+
+def find_model(name: str | None) -> ModelEntry:
+    """Find a model by id or by folder; the default one for None.
+
+    Raises
+    ------
+    ModelError
+        If it is neither a known id nor a folder.
+    """
+    known = models()
+    if name is None:
+        return known[0]
+    for entry in known:
+        if entry.id == name:
+            return entry
+    if Path(name).is_dir():
+        return ModelEntry(Path(name).name, "monai_bundle", Path(name).resolve(), "a local bundle", False)
+    raise ModelError(
+        "no such model.",
+        where=name,
+        hint=f"Give a bundle folder or one of: {', '.join(m.id for m in known)}.",
+    )
+
+
+def load_model(entry: ModelEntry) -> Segmenter:
+    """Load a model from its folder, checked against its hashes."""
+    return SEGMENTERS[entry.backend](entry.folder)

@@ -1,0 +1,248 @@
+"""The command line. Each command imports what it needs when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from burden import __version__
+from burden.console import Console, fail
+
+FILE = click.Path(path_type=Path)
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _common(command: Any) -> Any:
+    """Give a command ``--json`` and ``--quiet`` as one ``console`` argument."""
+    command = click.option("--json", "as_json", is_flag=True, help="Result as JSON, alone on stdout.")(
+        command
+    )
+    return click.option("--quiet", "-q", is_flag=True, help="No progress and no messages.")(command)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="burden")
+def cli() -> None:
+    """Liver tumor burden from CT and MR, with reasoned eligibility rules.
+
+    Research use only. Not a medical device.
+    """
+
+
+@cli.command()
+@click.argument("input", type=FILE)
+@click.option("--out", "-o", type=FILE, required=True, help="Folder for the results; must not exist.")
+@click.option("--facts", type=FILE, help="Clinical facts (YAML); see `burden facts`.")
+@click.option("--model", help="Model id or bundle folder; see `burden models`.")
+@click.option(
+    "--liver", help="Liver mask instead of the model: NIfTI or DICOM SEG, PATH or PATH@LABELS."
+)
+@click.option("--lesions", help="Lesion mask instead of the model, likewise.")
+@click.option("--segments", help="Couinaud segment mask, labels 1 to 8.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--series", help="SeriesInstanceUID to use; see `burden series`.")
+@click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
+@click.option(
+    "--draws",
+    type=click.IntRange(0, 10000),
+    default=256,
+    show_default=True,
+    help="Perturbed segmentations behind every probability; 0 turns them off.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--strict", is_flag=True, help="Refuse (exit 3) where there is an error-level finding.")
+@click.option("--force", is_flag=True, help="Replace earlier results in OUT.")
+@_common
+def run(**options: Any) -> None:
+    """Do the main job: a study in, a burden report with verdicts out.
+
+    INPUT is a DICOM folder, file or zip, or a NIfTI file.
+    """
+    from burden.pipeline import Job
+    from burden.pipeline import run as run_job
+    from burden.summary import summary
+    from burden.write.record import case_record
+
+    console = _console(options)
+    with console.progress() as progress:
+        case = run_job(Job(**options), progress)
+    console.result(case_record(case), summary(case, options["out"]))
+
+
+@cli.command()
+@click.argument("input", type=FILE)
+@_common
+def series(**options: Any) -> None:
+    """List the series of INPUT: which would be used, and why the others not."""
+    from dataclasses import asdict
+
+    from burden.read import list_series
+    from burden.summary import series_table
+
+    console = _console(options)
+    candidates = list_series(options["input"])
+    console.result([asdict(c) for c in candidates], series_table(candidates))
+
+
+@cli.command()
+@click.option("--facts", type=FILE, help="Clinical facts (YAML).")
+@click.option("--case", "case_file", type=FILE, help="case.json of an earlier run.")
+@click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
+@_common
+def assess(**options: Any) -> None:
+    """Apply the rule books to typed-in facts, a finished case, or both."""
+    from burden.assess import assess as decide
+    from burden.assess import derive, load_books
+    from burden.errors import UsageError
+    from burden.facts import Facts
+    from burden.read import read_facts
+    from burden.summary import verdict_table
+    from burden.write import read_case
+    from burden.write.record import assessment_record
+
+    console = _console(options)
+    if options["facts"] is None and options["case_file"] is None:
+        raise UsageError("nothing to assess.", hint="Give --facts, --case or both.")
+    facts = read_case(options["case_file"]).facts if options["case_file"] else Facts()
+    if options["facts"]:
+        facts = facts | read_facts(options["facts"])
+    verdicts = decide(derive(facts), load_books(options["books"] or None))
+    console.result({"assessments": [assessment_record(v) for v in verdicts]}, verdict_table(verdicts))
+
+
+@cli.group()
+def rules() -> None:
+    """What the rule books say, and whether they are sound."""
+
+
+@rules.command("list")
+@_common
+def rules_list(**options: Any) -> None:
+    """List the rule books."""
+    from burden.assess import load_books
+    from burden.summary import book_table
+
+    console = _console(options)
+    books = load_books()
+    console.result(
+        [{"id": b.id, "title": b.title, "version": b.version} for b in books], book_table(books)
+    )
+
+
+@rules.command("show")
+@click.argument("book")
+@_common
+def rules_show(**options: Any) -> None:
+    """Show every criterion of a book with its source."""
+    from burden.assess import describe_book, load_books
+    from burden.summary import book_page
+
+    console = _console(options)
+    described = describe_book(load_books([options["book"]])[0])
+    console.result(described, book_page(described))
+
+
+@rules.command("check")
+@click.argument("folder", type=FILE, required=False)
+@_common
+def rules_check(**options: Any) -> None:
+    """Check the books of FOLDER, or the shipped ones."""
+    from burden.assess import check_books
+    from burden.errors import RuleError
+    from burden.resources import shipped
+
+    console = _console(options)
+    folder = options["folder"] or shipped("configs", "rulebooks")
+    problems = [str(problem) for problem in check_books(folder)]
+    if problems:
+        raise RuleError(f"{len(problems)} problem(s): " + "; ".join(problems), where=folder)
+    console.result({"problems": []}, f"{folder}: no problems.")
+
+
+@cli.command()
+@_common
+def facts(**options: Any) -> None:
+    """Print a commented facts file (YAML) with everything that the rules can ask."""
+    from burden.summary import facts_template
+
+    console = _console(options)
+    template = facts_template()
+    console.result({"template": template}, template)
+
+
+@cli.command()
+@_common
+def models(**options: Any) -> None:
+    """List the segmentation models and whether they are sound."""
+    from burden.doctor import check_models
+    from burden.summary import model_table
+
+    console = _console(options)
+    checked = check_models()
+    console.result(checked, model_table(checked))
+
+
+@cli.command()
+@_common
+def doctor(**options: Any) -> None:
+    """Check that everything this machine needs is there."""
+    from burden.doctor import check_all
+    from burden.errors import ModelError
+    from burden.summary import check_table
+
+    console = _console(options)
+    checks = check_all()
+    console.result(checks, check_table(checks))
+    broken = [c["what"] for c in checks if c["state"] == "broken"]
+    if broken:
+        raise ModelError("something is broken.", where=", ".join(broken))
+
+
+@cli.command()
+@click.argument("spec")
+@click.option("--out", "-o", type=FILE, required=True, help="Folder for image, DICOM series and truth.")
+@_common
+def phantom(**options: Any) -> None:
+    """Make a digital liver from SPEC: a YAML file, or the name of a shipped one."""
+    from burden.errors import OutputError
+    from burden.phantom import load_spec, write_phantom
+    from burden.resources import shipped
+
+    console = _console(options)
+    if options["out"].exists():
+        raise OutputError("exists already.", where=options["out"], hint="Give a new folder.")
+    named = shipped("configs", "phantoms", options["spec"] + ".yaml")
+    spec = load_spec(named if named.exists() else Path(options["spec"]))
+    write_phantom(spec, options["out"])
+    console.result(
+        {"out": str(options["out"])}, f"{options['out']}: image, dicom/, truth/ and truth.json"
+    )
+
+
+def _console(options: dict[str, Any]) -> Console:
+    """Take the common options out of a command's own."""
+    return Console(json=options.pop("as_json"), quiet=options.pop("quiet"))
+
+
+def main() -> None:
+    """Run a command; every error becomes one line and an exit code."""
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")  # libraries warn about files; what matters becomes a finding
+    logging.disable(logging.CRITICAL)
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:  # the one place where everything ends as a line and a code
+        sys.exit(fail(error, as_json="--json" in sys.argv))
+    sys.exit(0)

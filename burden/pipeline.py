@@ -1,0 +1,224 @@
+"""The main job, top to bottom: read, segment, measure, assess, write. Read this first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from burden import __version__
+from burden.case import Case, Images, Manifest
+from burden.errors import InputError, UsageError
+from burden.facts import Facts
+from burden.findings import Finding
+from burden.image import Labels, Segmentation, Volume
+
+if TYPE_CHECKING:
+    from burden.assess.rulebook import RuleBook
+    from burden.read import Study
+    from burden.segment import Progress
+
+PACKAGES = ("SimpleITK", "nibabel", "numpy", "scipy", "scikit-image", "pydicom", "torch", "monai")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with one study; every field is a choice the user can make.
+
+    Parameters
+    ----------
+    liver, lesions, segments
+        Mask files that take the place of the model, each ``PATH`` or ``PATH@LABELS``
+        (``seg.nii.gz@1,2``). With liver and lesions both given no model is loaded.
+    model
+        Id of ``configs/models.yaml`` or a bundle folder; None for the default.
+    strict
+        Refuse to write a result about which there is an error-level finding.
+    draws, seed
+        Number of perturbed segmentations behind every P(met), and their random seed.
+    """
+
+    input: Path
+    out: Path
+    facts: Path | None = None
+    model: str | None = None
+    liver: str | None = None
+    lesions: str | None = None
+    segments: str | None = None
+    device: str = "auto"
+    series: str | None = None
+    books: tuple[str, ...] = ()
+    strict: bool = False
+    force: bool = False
+    draws: int = 256
+    seed: int = 0
+
+
+def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
+    """Do the main job and write its results.
+
+    Raises
+    ------
+    BurdenError
+        One clear sentence; nothing has been written then.
+    """
+    from burden.assess import assess, derive, load_books
+    from burden.measure import measure
+    from burden.read import read_facts, read_study
+    from burden.write import check_out, write_case
+
+    clock = _Clock(progress)
+    check_out(job.out, force=job.force)
+    entered = read_facts(job.facts) if job.facts else Facts()
+    books = load_books(job.books or None)
+    with clock.step("read"):
+        study = read_study(job.input, series=job.series)
+    patient = study.patient | entered
+    with clock.step("segment"):
+        found, model = _segment(job, study.volume, clock.inside("segment"))
+    with clock.step("measure"):
+        measured = measure(study.volume, found, patient, draws=job.draws, seed=job.seed)
+    findings = (*study.findings, *found.findings, *measured.findings, *_disagreements(study, entered))
+    _refuse_if_strict(job, findings)
+    with clock.step("assess"):
+        facts = derive(patient | measured.facts)
+        assessments = assess(facts, books)
+    case = Case(
+        case_id=_case_id(study.volume),
+        facts=facts,
+        lesions=measured.lesions,
+        assessments=assessments,
+        findings=findings,
+        manifest=_manifest(job, study, model, books, clock.seconds),
+        images=Images(study.volume, measured.liver, measured.lesion_labels, measured.segments),
+    )
+    with clock.step("write"):
+        write_case(case, job.out, force=job.force)
+    return case
+
+
+def _segment(job: Job, volume: Volume, progress: Progress) -> tuple[Segmentation, dict[str, Any]]:
+    """Masks from the user, from the model, or some of each; and what the manifest says of it."""
+    from burden.segment import find_model, load_model
+    from burden.segment.masks import from_masks, with_masks
+
+    liver, lesions, segments = (_mask(text, volume) for text in (job.liver, job.lesions, job.segments))
+    if liver is not None and lesions is not None:
+        return from_masks(liver, lesions, segments), {"id": "given masks"}
+    entry = find_model(job.model)
+    found = load_model(entry)(volume, device=job.device, progress=progress)
+    hashes = {p.name: _sha256(p) for p in sorted(entry.folder.rglob("*.safetensors"))}
+    return with_masks(found, liver, lesions, segments), {"id": entry.id, "sha256": hashes}
+
+
+def _mask(text: str | None, volume: Volume) -> Labels | None:
+    """Read ``PATH`` or ``PATH@LABELS`` onto the grid of the volume."""
+    import numpy as np
+
+    from burden.read import read_mask
+
+    if text is None:
+        return None
+    path, _, wanted = text.rpartition("@") if "@" in text and not Path(text).exists() else (text, "", "")
+    mask = read_mask(Path(path), volume.grid)
+    if not wanted:
+        return mask
+    try:
+        labels = [int(part) for part in wanted.split(",")]
+    except ValueError:
+        raise UsageError("labels after @ are numbers, e.g. seg.nii.gz@1,2.", where=text) from None
+    kept = np.where(np.isin(mask.data, labels), mask.data, 0).astype(mask.data.dtype)
+    if not kept.any():
+        raise InputError(f"no voxel has label {wanted}.", where=path)
+    return Labels(kept, mask.grid, {n: t for n, t in mask.names.items() if n in labels})
+
+
+def _disagreements(study: Study, entered: Facts) -> tuple[Finding, ...]:
+    """Facts typed in that the DICOM header contradicts; the typed ones hold."""
+    findings = []
+    for name in sorted(set(study.patient) & set(entered)):
+        header, typed = study.patient[name], entered[name]
+        if not (typed.value.covers(header.value) or header.value.covers(typed.value)):  # type: ignore[arg-type]
+            text = f"{name}: facts file {typed.best}, DICOM header {header.best}; the former is used."
+            findings.append(Finding("facts-disagree", "warning", text))
+    return tuple(findings)
+
+
+def _refuse_if_strict(job: Job, findings: tuple[Finding, ...]) -> None:
+    """With ``--strict`` an error-level finding stops the job before anything is written."""
+    errors = [f.text for f in findings if f.severity == "error"]
+    if job.strict and errors:
+        raise InputError(
+            " ".join(errors), hint="Without --strict the result is written with this finding."
+        )
+
+
+def _case_id(volume: Volume) -> str:
+    """Short id from the pixels: the same study gets the same id, and it names nobody."""
+    return f"case-{volume.origin.sha256[:12]}"
+
+
+def _manifest(
+    job: Job, study: Study, model: dict[str, Any], books: tuple[RuleBook, ...], seconds: dict[str, float]
+) -> Manifest:
+    """Everything needed to repeat the result, without paths that could name a patient."""
+    volume = study.volume
+    origin = volume.origin
+    return Manifest(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        input={
+            "kind": origin.kind,
+            "sha256": origin.sha256,
+            "study_uid": origin.study_uid,
+            "series_uid": origin.series_uid,
+            "frame_uid": origin.frame_uid,
+            "modality": volume.modality,
+            "phase": volume.phase,
+            "shape": list(volume.grid.shape),
+            "spacing_mm": [round(s, 4) for s in volume.grid.spacing],
+            "affine_lps": volume.grid.affine.round(6).tolist(),
+        },
+        model=model,
+        books={book.id: str(book.version) for book in books},
+        packages={name: version(name) for name in PACKAGES},
+        settings={
+            "device": job.device,
+            "draws": job.draws,
+            "seed": job.seed,
+            "strict": job.strict,
+            "series": job.series or "",
+            "masks_given": [n for n in ("liver", "lesions", "segments") if getattr(job, n)],
+        },
+        seconds=seconds,
+    )
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class _Clock:
+    """Times the steps and tells the progress display about them."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        self._progress(name, 0.0)
+        yield
+        self._progress(name, 1.0)
+        self.seconds[name] = round(time.perf_counter() - start, 2)
+
+    def inside(self, name: str) -> Progress:
+        return lambda _detail, fraction: self._progress(name, min(fraction, 0.99))

@@ -1,0 +1,165 @@
+"""What the terminal shows people: small rich tables made from values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from burden.answer import Answer
+from burden.case import RESEARCH_USE, Assessment, Case
+from burden.facts import Choice, Fact, Interval
+from burden.findings import Finding
+from burden.vocabulary import vocabulary
+
+if TYPE_CHECKING:
+    from burden.assess.rulebook import RuleBook
+    from burden.read import Candidate
+
+_HEADLINES = (
+    ("tumor.burden", "Burden"),
+    ("liver.volume", "Liver"),
+    ("tumor.volume", "Tumor"),
+    ("lesion.count", "Lesions"),
+    ("lesion.largest_diameter", "Largest"),
+    ("frilling.type", "Frilling type"),
+    ("flr.right_hepatectomy.percent", "FLR, right hepatectomy"),
+    ("flr.left_hepatectomy.percent", "FLR, left hepatectomy"),
+)
+_ANSWER_STYLE = {Answer.YES: "green", Answer.NO: "red", Answer.UNKNOWN: "yellow"}
+_SEVERITY_STYLE = {"error": "red", "warning": "yellow", "info": "dim"}
+
+
+def summary(case: Case, out: Path) -> Group:
+    """Key numbers, findings and verdicts of a case, on one screen."""
+    numbers = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for fact_id, title in _HEADLINES:
+        if fact_id in case.facts:
+            numbers.add_row(title, in_words(case.facts[fact_id]))
+    findings = [_finding_line(f) for f in case.findings if f.severity != "info"]
+    return Group(
+        *findings,
+        numbers,
+        verdict_table(case.assessments),
+        f"Report: {out / 'report.html'}",
+        RESEARCH_USE,
+    )
+
+
+def in_words(fact: Fact) -> str:
+    """A fact as people say it: the value with its range, or what is known instead."""
+    unit = "" if fact.unit in ("", "1") else f" {fact.unit}"
+    if isinstance(fact.value, Choice):
+        return " or ".join(sorted(fact.value.options)) if fact.valid else f"not known: {fact.note}"
+    if fact.best is None:
+        return _bounds(fact.value, unit) if not fact.value.is_unknown else f"not known: {fact.note}"
+    text = f"{fact.best:.4g}{unit}"
+    if not fact.value.is_exact:
+        text += f"  ({fact.value.low:.4g} to {fact.value.high:.4g})"
+    return text
+
+
+def _bounds(value: Interval, unit: str) -> str:
+    if value.high == float("inf"):
+        return f"at least {value.low:.4g}{unit}"
+    if value.low == float("-inf"):
+        return f"at most {value.high:.4g}{unit}"
+    return f"{value.low:.4g} to {value.high:.4g}{unit}"
+
+
+def _finding_line(finding: Finding) -> Text:
+    return Text(f"{finding.severity}: {finding.text}", style=_SEVERITY_STYLE[finding.severity])
+
+
+def verdict_table(verdicts: Iterable[Assessment]) -> Table:
+    """One row a rule book: the answer, how likely it is met, and what is missing."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("Rule book", "Answer", "P(met)", "Decided by", "Missing"):
+        table.add_column(column, overflow="fold")
+    for verdict in verdicts:
+        against = [c.text for c in verdict.criteria if c.answer is Answer.NO and c.kind != "advisory"]
+        missing = ", ".join(verdict.missing[:4]) + (" ..." if len(verdict.missing) > 4 else "")
+        table.add_row(
+            verdict.title,
+            Text(verdict.answer.value, style=_ANSWER_STYLE[verdict.answer]),
+            "" if verdict.p_met is None else f"{verdict.p_met:.0%}",
+            "; ".join(against[:2]) if verdict.answer is Answer.NO else "",
+            missing,
+        )
+    return table
+
+
+def series_table(candidates: Iterable[Candidate]) -> Table:
+    """The series of a study, best first, with the reasons."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("Used", "Modality", "Images", "Spacing mm", "Plane", "Phase", "Description", "Why"):
+        table.add_column(column, overflow="fold")
+    for c in candidates:
+        table.add_row(
+            "yes" if c.chosen else "",
+            c.modality,
+            str(c.slices),
+            " x ".join(f"{s:.3g}" for s in c.spacing),
+            c.plane,
+            c.phase,
+            f"{c.description}\n{c.uid}",
+            c.refused or "; ".join(c.reasons),
+        )
+    return table
+
+
+def book_table(books: Sequence[RuleBook]) -> Table:
+    """Id, version and title of the rule books."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("Id", "Version", "Title"):
+        table.add_column(column)
+    for book in books:
+        table.add_row(book.id, str(book.version), book.title)
+    return table
+
+
+def book_page(described: Mapping[str, Any]) -> str:
+    """Every criterion of one book, as `describe_book` gives it, in plain lines."""
+    import yaml
+
+    return yaml.safe_dump(dict(described), sort_keys=False, allow_unicode=True, width=100).rstrip()
+
+
+def model_table(checked: Sequence[Mapping[str, Any]]) -> Table:
+    """Models, whether each is sound, and what it is."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("Id", "Default", "State", "Size MB", "What"):
+        table.add_column(column, overflow="fold")
+    for m in checked:
+        table.add_row(
+            m["id"], "yes" if m["default"] else "", m["state"], f"{m['megabytes']:.1f}", m["text"]
+        )
+    return table
+
+
+def check_table(checks: Sequence[Mapping[str, Any]]) -> Table:
+    """What `burden doctor` found."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("What", "State", "Detail"):
+        table.add_column(column, overflow="fold")
+    style = {"good": "green", "broken": "red", "absent": "yellow"}
+    for c in checks:
+        table.add_row(c["what"], Text(c["state"], style=style[c["state"]]), c["detail"])
+    return table
+
+
+def facts_template() -> str:
+    """A facts file with every clinical fact unknown, its question, unit and options."""
+    lines = ["# Clinical facts. Leave null what is not known: it is never taken for no."]
+    for entry in vocabulary().entries.values():
+        if entry.origin != "clinical":
+            continue
+        allowed = " | ".join(entry.options) if entry.options else entry.unit
+        if entry.range is not None:
+            allowed += f", {entry.range[0]:g} to {entry.range[1]:g}"
+        lines.append(f"{entry.id}: null  # {entry.ask} [{allowed}]")
+    return "\n".join(lines)
