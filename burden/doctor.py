@@ -81,14 +81,12 @@ def _device() -> Check:
 
 
 def _model_checks() -> list[Check]:
-    return [
-        _check(
-            f"model {m['id']}",
-            "good" if m["state"] == "good" else "broken",
-            f"{m['megabytes']} MB" if m["state"] == "good" else m["state"],
-        )  # fmt: skip
-        for m in check_models()
-    ]
+    checks = []
+    for m in check_models():
+        good = m["state"] == "good"
+        detail = f"{m['megabytes']} MB" if good else m["state"]
+        checks.append(_check(f"model {m['id']}", "good" if good else "broken", detail))
+    return checks
 
 
 def _books() -> Check:
