@@ -31,9 +31,9 @@ class Segmenter(Protocol):
 
 
 def _monai_bundle(folder: Path) -> Segmenter:
-    from burden.segment.monai_bundle import load
+    from burden.segment.monai_bundle import from_bundle
 
-    return load(folder)
+    return from_bundle(folder)
 
 
 # Back end name -> loader of a model folder. Masks given by the user need no loader: see masks.py.
