@@ -1,4 +1,4 @@
-"""One place in space whatever the axis order, flip and obliquity; checked against SimpleITK and nibabel."""
+"""One place in space whatever axis order, flip, obliquity; oracles: SimpleITK and nibabel."""
 
 from __future__ import annotations
 

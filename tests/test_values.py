@@ -20,7 +20,7 @@ def completions(answers: tuple[Answer, ...]) -> list[list[bool]]:
     return [list(c) for c in product(*[[True, False] if a is UNKNOWN else [a is YES] for a in answers])]
 
 
-@pytest.mark.parametrize("answers", product(Answer, repeat=3))
+@pytest.mark.parametrize("answers", list(product(Answer, repeat=3)))
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_at_least_is_what_all_completions_agree_on(answers: tuple, count: int) -> None:
     outcomes = {sum(c) >= count for c in completions(answers)}
@@ -28,7 +28,7 @@ def test_at_least_is_what_all_completions_agree_on(answers: tuple, count: int) -
     assert at_least(count, answers) is expected
 
 
-@pytest.mark.parametrize("answers", product(Answer, repeat=2))
+@pytest.mark.parametrize("answers", list(product(Answer, repeat=2)))
 def test_de_morgan(answers: tuple) -> None:
     assert ~all_of(answers) is any_of([~a for a in answers])
 
@@ -67,8 +67,13 @@ def test_later_facts_hold() -> None:
 
 def test_vocabulary_has_the_contract_ids() -> None:
     words = vocabulary()
-    for fact_id, unit in [("liver.volume", "mL"), ("tumor.burden", "%"), ("segment.4.tumor_volume", "mL"),
-                          ("flr.right_hepatectomy.sflr", "%"), ("debulk.best.percent", "%")]:  # fmt: skip
+    for fact_id, unit in [
+        ("liver.volume", "mL"),
+        ("tumor.burden", "%"),
+        ("segment.4.tumor_volume", "mL"),
+        ("flr.right_hepatectomy.sflr", "%"),
+        ("debulk.best.percent", "%"),
+    ]:
         assert words[fact_id].unit == unit
     assert words.find("segment.4.5.volume") is None
     assert words.find("no.such.fact") is None

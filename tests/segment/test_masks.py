@@ -46,10 +46,14 @@ def test_couinaud_labels_are_checked() -> None:
 
 def test_a_given_part_replaces_the_models_and_its_error() -> None:
     model = Segmentation(
-        liver=labels((1, slice(0, 6))), lesions=labels((1, slice(1, 2)), (1, slice(5, 6))), source="model",
-        liver_boundary_sd_mm=2.0, lesion_boundary_sd_mm=1.5, lesion_existence=(0.0, 1.0, 1.0),
+        liver=labels((1, slice(0, 6))),
+        lesions=labels((1, slice(1, 2)), (1, slice(5, 6))),
+        source="model",
+        liver_boundary_sd_mm=2.0,
+        lesion_boundary_sd_mm=1.5,
+        lesion_existence=(0.0, 1.0, 1.0),
         lesion_probability=np.ones(GRID.shape, np.float32),
-    )  # fmt: skip
+    )
     both = with_masks(model, LIVER, None, None)
     assert both.lesions.data[5].max() == 0, "the model's lesions end where the given liver ends"
     assert (both.liver_boundary_sd_mm, both.lesion_boundary_sd_mm) == (0.0, 1.5)
