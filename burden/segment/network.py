@@ -1,8 +1,9 @@
 """The network: a MONAI BasicUNet behind a 2x2x2 space-to-depth stem.
 
-Eight neighbouring voxels become eight channels, the U-Net works on the eight times smaller grid, and its output is
-unfolded again. On two CPU cores that is about five times faster per voxel than the same net at full resolution.
-torch and monai are imported inside the functions, so that ``import burden`` stays fast.
+Eight neighbouring voxels become eight channels, the U-Net works on the eight times smaller grid,
+and its output is unfolded again. On two CPU cores that is about five times faster per voxel than
+the same net at full resolution. torch and monai are imported inside the functions, so that ``import
+burden`` stays fast.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ CLASS_NAMES: tuple[str, ...] = (
     "liver",
     "lesion",
     "inferior_vena_cava",
-    "portal_and_splenic_vein",
+    "portal_vein",
     "gallbladder",
     "spleen",
     "aorta",

@@ -16,7 +16,8 @@ class Draw:
     Parameters
     ----------
     seed, step : int
-        Together they fix every later draw, which makes an interrupted run resumable without saving generator states.
+        Together they fix every later draw, which makes an interrupted run resumable without saving
+        generator states.
     """
 
     def __init__(self, seed: int, step: int) -> None:

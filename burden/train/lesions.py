@@ -1,8 +1,8 @@
 """Synthetic lesions drawn into a healthy liver.
 
-A lesion is a rotated ellipsoid whose signed distance is perturbed by smooth noise, with a soft edge and an optional
-necrotic core, bright rim and very dense inclusion. Lesions stay inside liver parenchyma: vessels, gallbladder and the
-outside are never painted.
+A lesion is a rotated ellipsoid whose signed distance is perturbed by smooth noise, with a soft edge
+and an optional necrotic core, bright rim and very dense inclusion. Lesions stay inside liver
+parenchyma: vessels, gallbladder and the outside are never painted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PATTERNS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the lesions of one patient look like; intensities are offsets from the liver, in HU or MR units."""
+    """What a patient's lesions look like; intensities are offsets from the liver, HU or MR units."""
 
     contrast: float
     core: float
@@ -117,7 +117,7 @@ def draw_lesions(liver: NDArray[np.bool_], draw: Draw, look: Look, spacing_mm: f
 
 
 def _one(centre: NDArray[np.float64], radius: float, draw: Draw, patient: Look) -> Lesion:
-    """One lesion near the patient's look; necrosis and dense parts only in lesions that have room for them."""
+    """One lesion near the patient's look; necrosis and dense parts only where there is room."""
     axes = np.exp(draw.rng.normal(0, 0.22, 3))
     radii = radius * axes / np.prod(axes) ** (1 / 3)
     rotation, _ = np.linalg.qr(draw.rng.normal(size=(3, 3)))

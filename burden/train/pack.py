@@ -1,7 +1,7 @@
 """Pack a folder of labelled abdominal CTs into one small file at an isotropic spacing.
 
-Each case becomes ``<id>_ct`` (int16 HU) and ``<id>_label`` (uint8, `burden.segment.network.CLASS_NAMES`), with axes
-pointing to the patient's left, back and head.
+Each case becomes ``<id>_ct`` (int16 HU) and ``<id>_label`` (uint8,
+`burden.segment.network.CLASS_NAMES`), with axes pointing to the patient's left, back and head.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def pack_folder(folder: Path, target: Path, spacing_mm: float = 2.0) -> Path:
     if len(arrays) == 1:
         raise FileNotFoundError(f"no *_ct.nii.gz with a *_label.nii.gz beside it in {folder}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(target, **arrays)  # type: ignore[arg-type]  # numpy's stub mistakes ** for allow_pickle
+    np.savez_compressed(target, **arrays)
     return target
 
 

@@ -1,0 +1,92 @@
+"""Checkpoints to a bundle: averaged weights as fp16 safetensors, hashes in metadata.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from burden.resources import shipped
+from burden.segment.bundle import sha256_of
+
+log = logging.getLogger(__name__)
+
+
+def new_bundle(checkpoints: list[Path], folder: Path, *, pack: Path | None = None) -> Path:
+    """Make a complete bundle from checkpoints, ready to be used.
+
+    The settings, and the weights of a stage that has no checkpoint, come from the shipped bundle.
+
+    Parameters
+    ----------
+    checkpoints : list of Path
+        As `burden.train.loop.train` returns them.
+    folder : Path
+        The new bundle; replaced when there.
+    pack : Path, optional
+        Pack of the training data, by default ``pack.npz`` beside the checkpoints. When it holds the
+        held-out cases, the calibration is fitted on them; else that of the shipped bundle stays.
+
+    Returns
+    -------
+    Path
+        `folder`.
+    """
+    from burden.train.calibrate import calibrate
+    from burden.train.pack import load_pack
+    from burden.train.settings import read_settings
+
+    if folder.exists():
+        shutil.rmtree(folder)
+    shutil.copytree(shipped("models", "liver_burden_ctmr"), folder)
+    export(checkpoints, folder, facts={"name": folder.parent.name, "training": {}})
+    pack = pack or checkpoints[0].with_name("pack.npz")
+    held_out = set(read_settings(folder / "configs" / "train.yaml").held_out)
+    if pack.exists() and held_out and held_out <= set(load_pack(pack)):
+        export([], folder, facts=calibrate(pack, folder))
+    else:
+        log.warning("held-out cases are not in the data: the calibration is that of the shipped bundle")
+    return folder
+
+
+def export(checkpoints: list[Path], bundle: Path, *, facts: dict[str, Any] | None = None) -> None:
+    """Write the averaged weights of each checkpoint and record their hashes, widths and length.
+
+    Parameters
+    ----------
+    checkpoints : list of Path
+        ``coarse.pt`` and ``fine.pt``, as `burden.train.loop.train` returns them.
+    bundle : Path
+        Folder that already holds ``configs/metadata.json`` and ``configs/inference.yaml``.
+    facts : dict, optional
+        Keys of metadata.json to replace, e.g. ``{"version": ..., "calibration": ...}``.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    meta_path = bundle / "configs" / "metadata.json"
+    meta = json.loads(meta_path.read_text(encoding="utf-8")) | (facts or {})
+    (bundle / "models").mkdir(parents=True, exist_ok=True)
+    for path in checkpoints:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        file = f"models/{state['stage']}.safetensors"
+        weights = {name: value.to(torch.float16).contiguous() for name, value in state["ema"].items()}
+        save_file(weights, bundle / file)
+        (bundle / file).chmod(0o644)  # safetensors writes files only their owner can read
+        meta.setdefault("sha256", {})[file] = sha256_of(bundle / file)
+        minutes = round(state["elapsed_s"] / 60, 1)
+        meta.setdefault("training", {})[state["stage"]] = {"steps": state["step"], "minutes": minutes}
+        _set_widths(bundle / "configs" / "inference.yaml", state["stage"], state["features"])
+    meta_path.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def _set_widths(path: Path, stage: str, features: list[int]) -> None:
+    """Make inference.yaml build the network that was trained; a file that already does stays as it is."""
+    plan = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if plan["networks"][stage]["features"] != features:
+        plan["networks"][stage]["features"] = features
+        path.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,215 @@
+"""Train the two networks; stop and go on at any time.
+
+Every random number of a step comes from (seed, stage, step), so a run that was interrupted and
+resumed ends in the same state as one that was not (on the same machine and with the same number of
+steps).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from burden.train import augment, settings
+from burden.train.draw import Draw
+from burden.train.lesions import LESION, LIVER
+from burden.train.loss import segmentation_loss
+from burden.train.pack import load_pack, pack_folder
+
+if TYPE_CHECKING:
+    from burden.train.settings import Stage
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    data: Path,
+    out: Path,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    config: Path | None = None,
+    stage: str | None = None,
+    save_every_s: float = 300.0,
+) -> list[Path]:
+    """Train, or go on training, the coarse and the fine network.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of ``*_ct.nii.gz`` and ``*_label.nii.gz``, or a pack made from one (.npz).
+    out : Path
+        Folder for ``coarse.pt``, ``fine.pt`` (checkpoints, resumed when there) and ``train.log``.
+    minutes : float, optional
+        Time for all stages together, shared as the settings say.
+    steps : int, optional
+        Steps of each stage instead of a time. With neither, the settings' own number of steps.
+    device : str
+        "auto", "cpu" or a torch device; bf16 is used on CUDA only.
+    seed : int
+        Seed of the weights and of every patch.
+    config : Path, optional
+        ``train.yaml``; by default the one of the shipped bundle.
+    stage : str, optional
+        Train only this stage.
+    save_every_s : float
+        Seconds between checkpoints.
+
+    Returns
+    -------
+    list of Path
+        The checkpoints, to be exported by `burden.train.export`.
+    """
+    plan = settings.read_settings(config or default_config())
+    out.mkdir(parents=True, exist_ok=True)
+    pack = data if data.suffix == ".npz" else _packed(data, out / "pack.npz")
+    cases = {case: pair for case, pair in load_pack(pack).items() if case not in plan.held_out}
+    chosen = [one for one in plan.stages if stage in (None, one.name)]
+    if not chosen:
+        raise ValueError(f"no stage {stage!r} in the settings")
+    share = sum(one.share for one in chosen)
+    done = []
+    for one in chosen:
+        healthy = [augment.prepare(hu, classes, one.factor) for hu, classes in cases.values()]
+        limit_s = None if minutes is None else 60 * minutes * one.share / share
+        limit_steps = steps if steps is not None else (None if limit_s else one.steps)
+        run = _Run(one, out / f"{one.name}.pt", pick_device(device), seed)
+        done.append(run.go(healthy, limit_s, limit_steps, save_every_s))
+    return done
+
+
+def default_config() -> Path:
+    """``train.yaml`` of the shipped bundle."""
+    from burden.resources import shipped
+
+    return shipped("models", "liver_burden_ctmr", "configs", "train.yaml")
+
+
+def pick_device(name: str) -> str:
+    """Resolve "auto"."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _packed(folder: Path, pack: Path) -> Path:
+    """Pack once; a later run uses the pack that is there."""
+    return pack if pack.exists() else pack_folder(folder, pack)
+
+
+class _Run:
+    """One stage: network, averaged weights, optimiser, and how far they have come."""
+
+    def __init__(self, stage: Stage, path: Path, device: str, seed: int) -> None:
+        import torch
+
+        from burden.segment.network import folded_unet
+
+        torch.manual_seed(seed)
+        self.stage, self.path, self.device, self.seed = stage, path, device, seed
+        self.net = folded_unet(stage.features).to(device)
+        self.ema = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
+        )
+        self.weights = torch.tensor(stage.class_weights, device=device)
+        self.step, self.elapsed_s = 0, 0.0
+        if path.exists():
+            self._load()
+
+    def go(
+        self,
+        cases: list[augment.Healthy],
+        limit_s: float | None,
+        limit_steps: int | None,
+        save_every_s: float,
+    ) -> Path:
+        """Train until the time or the steps are used up; a checkpoint every `save_every_s`."""
+        saved = clock = time.monotonic()
+        recent: list[float] = []
+        while (progress := self._progress(limit_s, limit_steps)) < 1:
+            recent.append(self._one_step(cases, progress))
+            now = time.monotonic()
+            self.elapsed_s, clock = self.elapsed_s + now - clock, now
+            if self.step % 20 == 0:
+                self._report(sum(recent) / len(recent), progress)
+                recent.clear()
+            if now - saved > save_every_s:
+                self._save()
+                saved = now
+        self._save()
+        return self.path
+
+    def _progress(self, limit_s: float | None, limit_steps: int | None) -> float:
+        """Part of the run that is done, by whichever limit is nearer."""
+        by_time = self.elapsed_s / limit_s if limit_s else 0.0
+        by_steps = self.step / limit_steps if limit_steps else 0.0
+        return max(by_time, by_steps)
+
+    def _one_step(self, cases: list[augment.Healthy], progress: float) -> float:
+        """Draw a patch, take one optimiser step, update the averaged weights; returns the loss."""
+        import torch
+
+        draw = Draw(self.seed * 1000 + self.stage.factor, self.step)
+        image, target = augment.make_patch(cases, self.stage.recipe, draw)
+        if self.stage.merge_lesions:
+            target = torch.where(target == LESION, LIVER, target)
+        warm_up = min(1.0, (self.step + 1) / 30)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.stage.learning_rate * warm_up * (1 - progress) ** self.stage.decay_power
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
+            logits = self.net(image.to(self.device))
+        loss = segmentation_loss(logits, target.to(self.device), self.weights)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 12.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.stage.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, value in self.net.state_dict().items():
+                self.ema[name].lerp_(value, 1 - decay)
+        return float(loss.detach())
+
+    def _report(self, loss: float, progress: float) -> None:
+        """One line to the log and to ``train.log``."""
+        line = (
+            f"{self.stage.name} step {self.step} loss {loss:.4f} done {100 * progress:.1f} % "
+            f"{self.elapsed_s / self.step:.2f} s/step"
+        )
+        log.info(line)
+        with (self.path.parent / "train.log").open("a", encoding="utf-8") as journal:
+            journal.write(line + "\n")
+
+    def _save(self) -> None:
+        """Write the checkpoint beside the old one, then replace it."""
+        import torch
+
+        state: dict[str, Any] = {
+            "stage": self.stage.name,
+            "features": list(self.stage.features),
+            "net": self.net.state_dict(),
+            "ema": self.ema,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+        }
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.path)
+
+    def _load(self) -> None:
+        """Go on from the checkpoint."""
+        import torch
+
+        state: dict[str, Any] = torch.load(self.path, map_location=self.device, weights_only=True)
+        if state["features"] != list(self.stage.features):
+            raise ValueError(f"{self.path} was trained with other network widths than the settings")
+        self.net.load_state_dict(state["net"])
+        self.ema = state["ema"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
