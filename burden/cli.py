@@ -10,6 +10,7 @@ import click
 
 from burden import __version__
 from burden.console import Console, fail
+from burden.errors import UsageError
 
 FILE = click.Path(path_type=Path)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -96,7 +97,6 @@ def assess(**options: Any) -> None:
     """Apply the rule books to typed-in facts, a finished case, or both."""
     from burden.assess import assess as decide
     from burden.assess import derive, load_books
-    from burden.errors import UsageError
     from burden.facts import Facts
     from burden.read import read_facts
     from burden.summary import verdict_table
@@ -272,8 +272,7 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        sys.exit(fail(UsageError(error.format_message(), hint="See --help."), as_json="--json" in sys.argv))
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:  # the one place where everything ends as a line and a code
