@@ -272,7 +272,8 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        sys.exit(fail(UsageError(error.format_message(), hint="See --help."), as_json="--json" in sys.argv))
+        usage = UsageError(error.format_message(), hint="See --help.")
+        sys.exit(fail(usage, as_json="--json" in sys.argv))
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:  # the one place where everything ends as a line and a code
