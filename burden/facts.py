@@ -93,7 +93,7 @@ class Fact:
         perturbed segmentation. Options (strings) for a choice. None where there is no model of
         the error.
     estimate
-        The single best number to show; by default the one an exact interval holds.
+        The single best number (or option) to show; by default the one that is left.
     valid
         False where a finding invalidates it; its value is then everything.
     note
@@ -105,7 +105,7 @@ class Fact:
     unit: str
     source: str
     draws: NDArray[np.generic] | None = None
-    estimate: float | None = None
+    estimate: float | str | None = None
     valid: bool = True
     note: str = ""
 

@@ -31,7 +31,8 @@ class Lesion:
     segments
         Share of the lesion in each Couinaud segment, ``{4: 0.9, 3: 0.1}``; empty if unknown.
     lobe
-        ``right``, ``left``, ``both`` (10 % or more on the lesser side) or ``unknown``.
+        ``right``, ``left``, ``both`` (10 % or more on the lesser side), ``caudate`` (segment 1
+        alone) or ``unknown``.
     distance_capsule_mm, distance_hilum_mm
         From the lesion's surface; None where the structure is not known.
     mean_intensity
