@@ -1,0 +1,170 @@
+"""Read: a study on disk -> Volume, masks -> Labels, a facts file -> Facts.
+
+The path may be a DICOM folder tree, one DICOM file, a zip, or NIfTI; what it is shows in
+its bytes. Whatever cannot be read exactly is refused with the reason and the position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from burden.facts import Facts
+from burden.findings import Finding
+
+if TYPE_CHECKING:
+    from burden.grid import Grid
+    from burden.image import Labels, Volume
+    from burden.read.series import Group
+    from burden.read.sources import Source
+
+__all__ = ["Candidate", "Study", "list_series", "read_facts", "read_mask", "read_study"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One series that could be measured in, or why it cannot.
+
+    Parameters
+    ----------
+    uid
+        SeriesInstanceUID (``#2`` appended for further volumes of one series), or a file name.
+    spacing
+        mm between columns, rows and slices; zeros where there is no volume.
+    score
+        Points; the highest one that is not refused is chosen.
+    refused
+        Why it cannot be used; "" if it can.
+    """
+
+    uid: str
+    description: str
+    modality: str
+    slices: int
+    spacing: tuple[float, float, float]
+    plane: str
+    phase: str
+    score: float
+    chosen: bool
+    reasons: tuple[str, ...]
+    refused: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What was read: the chosen volume, what to know about it, and what else there was."""
+
+    volume: Volume
+    findings: tuple[Finding, ...]
+    candidates: tuple[Candidate, ...]
+    patient: Facts
+
+
+def read_study(
+    path: Path, *, series: str | None = None, modality: Literal["CT", "MR"] | None = None
+) -> Study:
+    """Read the best series under ``path``, or the one named.
+
+    Parameters
+    ----------
+    series
+        UID of a candidate, or its row number in ``burden series``.
+    modality
+        Overrides the guess for NIfTI, which does not say; DICOM does.
+
+    Raises
+    ------
+    InputError
+        If there is nothing that can be read exactly.
+    UsageError
+        If ``series`` names none.
+    """
+    from burden.read import dicom, nifti, sources
+
+    path = Path(path)
+    with sources.opened(path) as source:
+        if source.dicom:
+            found = dicom.look(source)
+            group = dicom.choose(source, found, series)
+            volume, findings, patient = dicom.build(source, found, group)
+            return Study(volume, findings, _candidates(found.groups, group), patient)
+        entry = _only_nifti(source)
+        volume, findings = nifti.read_nifti(entry, str(path), modality)
+        return Study(volume, findings, (_nifti_candidate(volume),), Facts())
+
+
+def list_series(path: Path) -> tuple[Candidate, ...]:
+    """Every series under ``path``, the best first."""
+    from burden.read import dicom, nifti, sources
+
+    path = Path(path)
+    with sources.opened(path) as source:
+        if source.dicom:
+            groups = dicom.look(source).groups
+            return _candidates(groups, None if groups[0].refused else groups[0])
+        return (_nifti_candidate(nifti.read_nifti(_only_nifti(source), str(path))[0]),)
+
+
+def read_mask(path: Path, grid: Grid) -> Labels:
+    """Labels of a NIfTI file or DICOM SEG on ``grid`` (nearest neighbour where grids differ)."""
+    from burden.read import masks
+
+    return masks.read_mask(Path(path), grid)
+
+
+def read_facts(path: Path) -> Facts:
+    """Clinical facts of a YAML file, through the vocabulary."""
+    from burden.read import clinical
+
+    return clinical.read_facts(Path(path))
+
+
+def _only_nifti(source: Source) -> Path:
+    from burden.errors import InputError
+    from burden.read.sources import nothing_to_read
+
+    if not source.nifti:
+        raise nothing_to_read(source)
+    if len(source.nifti) > 1:
+        raise InputError(
+            f"{len(source.nifti)} NIfTI files.", where=source.path, hint="Give the one to measure in."
+        )
+    return source.nifti[0].path
+
+
+def _nifti_candidate(volume: Volume) -> Candidate:
+    grid = volume.grid
+    axis = grid.slice_axis
+    return Candidate(
+        uid=volume.origin.description,
+        description=volume.origin.description,
+        modality=volume.modality,
+        slices=grid.shape[axis],
+        spacing=grid.spacing,
+        plane=("sagittal", "coronal", "axial")[grid.world_axes[axis]],
+        phase=volume.phase,
+        score=0.0,
+        chosen=True,
+        reasons=("the only image",),
+    )
+
+
+def _candidates(groups: tuple[Group, ...], chosen: Group | None) -> tuple[Candidate, ...]:
+    return tuple(_candidate(group, group is chosen) for group in groups)
+
+
+def _candidate(group: Group, chosen: bool) -> Candidate:
+    return Candidate(
+        uid=group.uid,
+        description=group.slices[0].file.description,
+        modality=group.modality,
+        slices=len(group.slices),
+        spacing=group.stack.spacing if group.stack else (0.0, 0.0, 0.0),
+        plane=group.plane,
+        phase=group.phase,
+        score=group.score,
+        chosen=chosen,
+        reasons=group.reasons,
+        refused="" if group.refused is None else group.refused.what,
+    )

@@ -1,0 +1,160 @@
+"""A DICOM study -> the chosen volume, its findings, and the list of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from burden.errors import GeometryError, InputError, NotAnImageError, UsageError
+from burden.facts import Facts
+from burden.findings import Finding
+from burden.grid import Grid
+from burden.image import Modality, Origin, Volume
+from burden.read.fitness import fitness
+from burden.read.headers import Slice, read_headers
+from burden.read.patient import patient_facts
+from burden.read.pixels import fill
+from burden.read.series import Group, groups_of
+from burden.read.sources import Source
+from burden.read.stack import Stack
+from burden.read.tilt import straightened
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """All groups of a study, the best first, and what was noticed while looking."""
+
+    groups: tuple[Group, ...]
+    findings: tuple[Finding, ...]
+
+
+def look(source: Source) -> Found:
+    """Headers of all DICOM files, grouped and ranked.
+
+    Raises
+    ------
+    InputError
+        If no file has a readable header.
+    """
+    slices: list[Slice] = []
+    broken: dict[str, int] = {}
+    for entry in source.dicom:
+        try:
+            slices.extend(read_headers(entry))
+        except ValueError as error:
+            broken[str(error)] = broken.get(str(error), 0) + 1
+    if not slices:
+        raise InputError(
+            f"{next(iter(broken), 'no readable DICOM header')}.",
+            where=source.path,
+            hint="The file may be truncated; export it again.",
+        )
+    findings = []
+    if broken:
+        text = f"{sum(broken.values())} DICOM file(s) have a damaged header and were left out."
+        findings.append(Finding("damaged-files", "warning", text))
+    return Found(tuple(groups_of(slices)), tuple(findings))
+
+
+def choose(source: Source, found: Found, wanted: str | None) -> Group:
+    """The group to read: the wanted one, else the best that forms a volume.
+
+    Raises
+    ------
+    UsageError
+        If no series has the wanted UID.
+    InputError
+        If the wanted one, or every one, is refused.
+    """
+    if wanted is not None:
+        chosen = _named(found.groups, wanted)
+        if chosen is None:
+            raise UsageError(
+                f"no series {wanted!r} among the {len(found.groups)} found.",
+                where=source.path,
+                hint="`burden series INPUT` lists them.",
+            )
+    else:
+        chosen = found.groups[0]
+        if chosen.refused is not None:
+            # The best of the refused ones is the one whose refusal the user needs to hear.
+            chosen = max(found.groups, key=lambda g: (isinstance(g.refused, GeometryError), g.score))
+    if chosen.refused is not None:
+        raise _refusal(source, found, chosen, wanted is not None)
+    return chosen
+
+
+def _named(groups: Sequence[Group], wanted: str) -> Group | None:
+    exact = [g for g in groups if g.uid == wanted]
+    if exact:
+        return exact[0]
+    if wanted.isdigit() and 1 <= int(wanted) <= len(groups):
+        return groups[int(wanted) - 1]
+    return None
+
+
+def _refusal(source: Source, found: Found, group: Group, by_name: bool) -> InputError:
+    error = group.refused
+    assert error is not None  # noqa: S101 - called for refused groups only
+    kind = type(error) if isinstance(error, GeometryError) else NotAnImageError
+    what = error.what
+    if not by_name and len(found.groups) > 1:
+        what = f"none of {len(found.groups)} series can be used; the best one: {what}"
+    return kind(what, where=source.path, hint=error.hint or "Give the original axial CT or MR series.")
+
+
+def build(source: Source, found: Found, group: Group) -> tuple[Volume, tuple[Finding, ...], Facts]:
+    """Volume of a group, what the reader should know about it, and the patient's facts."""
+    stack = group.stack
+    assert stack is not None  # noqa: S101 - refused groups never come here
+    modality: Modality = "CT" if group.modality == "CT" else "MR"
+    data, digest = fill(stack.slices, modality)
+    findings = [*found.findings, *_preferred(found, group), *stack.findings]
+    if stack.tilted:
+        data, grid, finding = straightened(data, stack, modality)
+        findings.append(finding)
+    else:
+        grid = _grid(stack)
+    file = stack.slices[0].file
+    origin = Origin(
+        kind="dicom",
+        path=str(source.path),
+        sha256=digest,
+        study_uid=file.study_uid,
+        series_uid=file.series_uid,
+        frame_uid=file.frame_uid,
+        description=file.description,
+        files=tuple(s.file.entry.name for s in stack.slices),
+    )
+    volume = Volume(data, grid, modality, origin, phase=group.phase)
+    patient, about = patient_facts(file.patient)
+    findings += [*fitness(volume, stack.slices[0].thickness, file.contrast), *about]
+    return volume, tuple(findings), patient
+
+
+def _grid(stack: Stack) -> Grid:
+    affine = np.eye(4)
+    affine[:3, :2] = stack.axes[:, :2] * stack.spacing[:2]
+    affine[:3, 2] = stack.step
+    affine[:3, 3] = stack.origin
+    file = stack.slices[0].file
+    return Grid((file.columns, file.rows, len(stack.slices)), affine)
+
+
+def _preferred(found: Found, group: Group) -> list[Finding]:
+    """Say when a better series had to be passed over, or the folder holds several studies."""
+    findings = []
+    better = [g for g in found.groups if isinstance(g.refused, GeometryError) and g.score > group.score]
+    if better:
+        text = (
+            f"Series {better[0].uid} would have been preferred but cannot be used: "
+            f"{better[0].refused.what if better[0].refused else ''}"
+        )
+        findings.append(Finding("better-series-refused", "warning", text))
+    studies = {g.slices[0].file.study_uid for g in found.groups if g.modality in ("CT", "MR")}
+    if len(studies) > 1:
+        text = f"The input holds images of {len(studies)} studies; only one was used."
+        findings.append(Finding("several-studies", "warning", text))
+    return findings

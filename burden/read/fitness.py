@@ -1,0 +1,65 @@
+"""What an image is fit for: findings on thickness, coverage and contrast."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from burden.findings import Finding
+from burden.image import Volume
+
+_THICK_MM = 5.0  # RECIST 1.1 (S: Eisenhauer 2009): measurable from 10 mm at 5 mm slices, else 2 x slice
+_LIVER_MM = 120.0  # a slab lower than this cannot hold an adult liver
+_COARSE_MM = 2.0
+
+
+def fitness(volume: Volume, thickness: float, contrast: str) -> list[Finding]:
+    """Findings that follow from geometry and tags alone.
+
+    Parameters
+    ----------
+    thickness
+        Nominal slice thickness, mm; 0 where not known.
+    contrast
+        Contrast agent as the header names it, or "".
+    """
+    grid = volume.grid
+    axis = grid.slice_axis
+    spacing = grid.spacing[axis]
+    findings = []
+    effective = max(thickness, spacing)
+    if effective > _THICK_MM:
+        text = (
+            f"Slices are {effective:.3g} mm thick: by RECIST 1.1 only lesions of "
+            f"{2 * effective:.3g} mm or more are measurable, and smaller ones may be missed."
+        )
+        findings.append(Finding("thick-slices", "warning", text))
+    if thickness and spacing > 1.05 * thickness:
+        text = (
+            f"{spacing - thickness:.3g} mm between slices were not imaged "
+            f"({thickness:.3g} mm slices every {spacing:.3g} mm)."
+        )
+        findings.append(Finding("gaps-between-slices", "info", text))
+    height = _height(volume)
+    if height < _LIVER_MM:
+        text = (
+            f"The image covers only {height:.0f} mm from head to foot, too little for a whole liver: "
+            "volumes are lower bounds."
+        )
+        findings.append(Finding("slab-too-short", "warning", text))
+    in_plane = max(s for a, s in enumerate(grid.spacing) if a != axis)
+    if in_plane > _COARSE_MM:
+        text = f"Pixels are {in_plane:.3g} mm wide: diameters are uncertain by as much."
+        findings.append(Finding("coarse-matrix", "warning", text))
+    if volume.phase == "non-contrast":
+        text = (
+            "Non-contrast series: lesions are often not visible, "
+            "and a count or burden of zero proves nothing."
+        )
+        findings.append(Finding("non-contrast", "warning", text))
+    return findings
+
+
+def _height(volume: Volume) -> float:
+    """Head-foot extent of the grid, mm."""
+    shape = np.array(volume.grid.shape)
+    return float(np.abs(volume.grid.affine[2, :3]) @ shape)

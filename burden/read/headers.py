@@ -1,0 +1,337 @@
+"""DICOM headers as plain values: one :class:`Slice` for each image plane of each file.
+
+A classic file gives one slice, an Enhanced multi-frame file one for each frame. Only the
+tags named here are ever read, so no name, identifier or date of a patient can leak.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from burden.read.sources import Entry
+
+Vector = tuple[float, float, float]
+
+_TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+    "ImageType",
+    "SeriesDescription",
+    "ProtocolName",
+    "BodyPartExamined",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "EchoTime",
+    "RepetitionTime",
+    "InversionTime",
+    "FlipAngle",
+    "ScanningSequence",
+    "EchoNumbers",
+    "DiffusionBValue",
+    "TemporalPositionIdentifier",
+    "AcquisitionNumber",
+    "TriggerTime",
+    "AcquisitionTime",
+    "ContrastBolusStartTime",
+    "PatientAge",
+    "PatientSex",
+    "PatientSize",
+    "PatientWeight",
+    "BurnedInAnnotation",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]
+
+
+@dataclass(frozen=True)
+class File:
+    """What one file says about all of its planes."""
+
+    entry: Entry
+    sop_class: str
+    syntax: str
+    study_uid: str
+    series_uid: str
+    frame_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    description: str
+    body_part: str
+    kernel: str
+    contrast: str
+    delay_s: float | None
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    bits: tuple[int, int, int]  # allocated, stored, high bit
+    signed: bool
+    padding: tuple[int, int] | None
+    offset: int  # of the PixelData element; 0 where it cannot be found without parsing
+    big_endian: bool
+    implicit: bool
+    sequence: dict[str, float]  # echo time and the like, where given
+    patient: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image plane.
+
+    Parameters
+    ----------
+    frame
+        Frame number in the file, from 0.
+    position
+        Centre of the first pixel, LPS mm; None where the file does not say.
+    axes
+        Unit vectors along a row (to the next column) and along a column (to the next row).
+    spacing
+        Between columns (along a row), then between rows, mm.
+    stack
+        What tells volumes at the same place apart: b-value, echo, time point, ....
+    """
+
+    file: File
+    frame: int
+    position: Vector | None
+    axes: tuple[Vector, Vector] | None
+    spacing: tuple[float, float] | None
+    thickness: float
+    slope: float
+    intercept: float
+    stack: tuple[tuple[str, str], ...]
+    image_type: tuple[str, ...]
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """No warnings, and no values refused for style: hospitals write what they write."""
+    from pydicom import config
+
+    with warnings.catch_warnings(), config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_headers(entry: Entry) -> tuple[Slice, ...]:
+    """Slices of one DICOM file, without its pixels.
+
+    Raises
+    ------
+    ValueError
+        If the header cannot be parsed, in one line without any value from the file.
+    """
+    from pydicom import dcmread
+
+    try:
+        with quiet_pydicom(), entry.path.open("rb") as stream:
+            # Preamble or not: a data set without one is still DICOM.
+            ds = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+            file = _file(ds, entry, stream.tell())
+            return _slices(ds, file)
+    except Exception as error:  # any byte may be wrong, so anything may be raised
+        raise ValueError(f"damaged DICOM header ({type(error).__name__})") from error
+
+
+def _text(ds: Any, key: str) -> str:
+    value = ds.get(key)
+    return "" if value is None else str(value).strip()
+
+
+def _number(ds: Any, key: str) -> float | None:
+    value = ds.get(key)
+    if value is None or value == "" or isinstance(value, (bytes, list)):
+        return None
+    number = float(value)
+    return number if np.isfinite(number) else None
+
+
+def _whole(ds: Any, key: str, default: int = 0) -> int:
+    value = _number(ds, key)
+    return default if value is None else int(value)
+
+
+def _vector(ds: Any, key: str, length: int) -> tuple[float, ...] | None:
+    value = ds.get(key)
+    if value is None or isinstance(value, (str, bytes)) or len(value) != length:
+        return None
+    numbers = tuple(float(x) for x in value)
+    return numbers if all(np.isfinite(numbers)) else None
+
+
+def _image_type(ds: Any, key: str = "ImageType") -> tuple[str, ...]:
+    value = ds.get(key)
+    if value is None:
+        return ()
+    return (value.upper(),) if isinstance(value, str) else tuple(str(v).upper() for v in value)
+
+
+def _file(ds: Any, entry: Entry, offset: int) -> File:
+    syntax = str(getattr(ds, "file_meta", {}).get("TransferSyntaxUID", "") or "")
+    implicit, little = ds.original_encoding
+    frames = _whole(ds, "NumberOfFrames", 1) or 1
+    padding = ds.get("PixelPaddingValue")
+    limit = ds.get("PixelPaddingRangeLimit", padding)
+    sequence = {k: _number(ds, k) for k in ("EchoTime", "RepetitionTime", "FlipAngle", "InversionTime")}
+    agent = _text(ds, "ContrastBolusAgent")
+    signed = _whole(ds, "PixelRepresentation") == 1
+    signed_bits = _whole(ds, "BitsAllocated") if signed else 0
+    return File(
+        entry=entry,
+        sop_class=_text(ds, "SOPClassUID"),
+        syntax=syntax,
+        study_uid=_text(ds, "StudyInstanceUID"),
+        series_uid=_text(ds, "SeriesInstanceUID"),
+        frame_uid=_text(ds, "FrameOfReferenceUID"),
+        modality=_text(ds, "Modality").upper(),
+        image_type=_image_type(ds),
+        description=(_text(ds, "SeriesDescription") or _text(ds, "ProtocolName"))[:64],
+        body_part=_text(ds, "BodyPartExamined"),
+        kernel=_text(ds, "ConvolutionKernel"),
+        contrast="" if agent.upper() in ("NO", "NONE", "N", "0") else agent,
+        delay_s=_delay(_text(ds, "AcquisitionTime"), _text(ds, "ContrastBolusStartTime")),
+        rows=_whole(ds, "Rows"),
+        columns=_whole(ds, "Columns"),
+        frames=frames,
+        samples=_whole(ds, "SamplesPerPixel", 1),
+        bits=(_whole(ds, "BitsAllocated"), _whole(ds, "BitsStored"), _whole(ds, "HighBit")),
+        signed=signed,
+        padding=_padding(padding, limit, signed_bits),
+        offset=offset,
+        big_endian=not little,
+        implicit=bool(implicit),
+        sequence={k: v for k, v in sequence.items() if v is not None},
+        patient={k: _text(ds, k) for k in ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")},
+    )
+
+
+def _padding(value: Any, limit: Any, signed_bits: int) -> tuple[int, int] | None:
+    """First and last stored value that mean "no image here"."""
+    if not isinstance(value, int):
+        return None
+    ends = [value, limit if isinstance(limit, int) else value]
+    if signed_bits:  # often written as if unsigned
+        ends = [e - (1 << signed_bits) if e >= 1 << (signed_bits - 1) else e for e in ends]
+    return min(ends), max(ends)
+
+
+def _delay(acquired: str, injected: str) -> float | None:
+    """Seconds from injection to acquisition, by two clock times of one day."""
+    if len(acquired) < 6 or len(injected) < 6 or not (acquired[:6] + injected[:6]).isdigit():
+        return None
+    seconds = [int(t[:2]) * 3600 + int(t[2:4]) * 60 + float(t[4:6]) for t in (acquired, injected)]
+    delay = (seconds[0] - seconds[1]) % 86400
+    return delay if 0 < delay < 3600 else None
+
+
+def _slices(ds: Any, file: File) -> tuple[Slice, ...]:
+    groups = ds.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        return (_slice(file, 0, [ds]),)
+    shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
+    return tuple(
+        _slice(file, number, [*_macros(group), *(m for s in shared for m in _macros(s)), ds])
+        for number, group in enumerate(groups[: max(file.frames, 1)])
+    )
+
+
+_MACROS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+    "FrameContentSequence",
+    "MRDiffusionSequence",
+    "MREchoSequence",
+    "CTImageFrameTypeSequence",
+    "MRImageFrameTypeSequence",
+    "TemporalPositionSequence",
+    "UnassignedPerFrameConvertedAttributesSequence",
+)
+
+
+def _macros(group: Any) -> list[Any]:
+    """Items of a functional group whose tags matter here, flattened."""
+    return [item for name in _MACROS for item in (group.get(name) or [])]
+
+
+_STACK = (
+    "DiffusionBValue",
+    "EffectiveEchoTime",
+    "EchoTime",
+    "EchoNumbers",
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "TriggerTime",
+    "AcquisitionNumber",
+)
+
+
+def _slice(file: File, number: int, places: list[Any]) -> Slice:
+    """Slice whose tags are looked for in ``places``, the most specific first."""
+
+    def first(read: Any, *args: Any) -> Any:
+        found = (read(place, *args) for place in places)
+        return next((value for value in found if value not in (None, "", ())), None)
+
+    spacing = first(_vector, "PixelSpacing", 2)
+    kind = first(_image_type, "FrameType") or file.image_type
+    stack = [(key, first(_text, key)) for key in _STACK]
+    slope = first(_number, "RescaleSlope")
+    return Slice(
+        file=file,
+        frame=number,
+        position=first(_vector, "ImagePositionPatient", 3),
+        axes=_axes(first(_vector, "ImageOrientationPatient", 6)),
+        # DICOM's PixelSpacing: between rows first, then between columns
+        spacing=(spacing[1], spacing[0]) if spacing and min(spacing) > 0 else None,
+        thickness=first(_number, "SliceThickness") or 0.0,
+        slope=1.0 if slope in (None, 0.0) else slope,
+        intercept=first(_number, "RescaleIntercept") or 0.0,
+        stack=tuple((k, v) for k, v in [*stack, ("ImageType", "/".join(kind))] if v),
+        image_type=kind,
+    )
+
+
+def _axes(cosines: tuple[float, ...] | None) -> tuple[Vector, Vector] | None:
+    """Row and column direction as unit vectors at right angles; None where they are not."""
+    if cosines is None:
+        return None
+    row, column = np.array(cosines[:3]), np.array(cosines[3:])
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if min(lengths) < 0.9 or max(lengths) > 1.1:
+        return None
+    row, column = row / lengths[0], column / lengths[1]
+    if abs(row @ column) > 0.01:
+        return None
+    column = column - (row @ column) * row  # printed with few digits, hence not quite orthogonal
+    column /= np.linalg.norm(column)
+    return (row[0], row[1], row[2]), (column[0], column[1], column[2])

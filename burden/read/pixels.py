@@ -1,0 +1,164 @@
+"""Pixels of slices: decoded one at a time, rescaled per slice, padding turned into air.
+
+Uncompressed pixels are taken straight from the file at the place the header reader found;
+everything else goes through pydicom's decoders (python-gdcm).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burden.errors import GeometryError, InputError
+from burden.read.headers import File, Slice, quiet_pydicom
+
+AIR = -1024
+MAX_VOXELS = 2**30
+_GE_BIG_ENDIAN = "1.2.840.113619.5.2"  # implicit header in little endian, pixels in big endian
+_NATIVE = {
+    "": "<",
+    "1.2.840.10008.1.2": "<",
+    "1.2.840.10008.1.2.1": "<",
+    "1.2.840.10008.1.2.2": ">",
+    _GE_BIG_ENDIAN: ">",
+}
+
+Array = NDArray[Any]
+
+
+def fill(slices: Sequence[Slice], modality: str) -> tuple[Array, str]:
+    """Pixels of ordered slices as ``[column, row, slice]``, and the sha256 of what was stored.
+
+    int16 for CT wherever that is exact, else float32. Memory: the result and one slice.
+
+    Raises
+    ------
+    InputError
+        If pixel data are missing, truncated or cannot be decoded.
+    """
+    first = slices[0].file
+    shape = (len(slices), first.rows, first.columns)
+    if np.prod([float(n) for n in shape]) > MAX_VOXELS:
+        raise GeometryError(f"a volume of {shape[::-1]} voxels is too large to measure.")
+    digest = hashlib.sha256()
+    whole = modality == "CT" and all(s.slope % 1 == 0 and s.intercept % 1 == 0 for s in slices)
+    out: Array | None = None
+    for number, one in enumerate(slices):
+        stored = stored_pixels(one)
+        digest.update(np.ascontiguousarray(stored).data)
+        values = _rescaled(one, stored, modality, whole)
+        if whole and (values.max() > 32767):
+            whole = False
+            out = None if out is None else out.astype(np.float32)
+        if out is None:  # only now: a header may promise a size that no pixel backs
+            out = np.empty(shape, dtype=np.int16 if whole else np.float32)
+        out[number] = values
+    assert out is not None  # noqa: S101 - a stack has slices
+    return out.transpose(2, 1, 0), digest.hexdigest()
+
+
+def same_pixels(a: Slice, b: Slice) -> bool:
+    """Whether two slices hold the same image, to the last value."""
+    if (a.slope, a.intercept) != (b.slope, b.intercept):
+        return False
+    return np.array_equal(stored_pixels(a), stored_pixels(b))
+
+
+def stored_pixels(one: Slice) -> Array:
+    """Stored values of one slice, ``[row, column]``, before rescaling."""
+    file = one.file
+    if file.samples != 1:
+        raise InputError("colour images have no measurable values.", where=file.entry.name)
+    if file.syntax in _NATIVE and file.bits[0] in (8, 16, 32) and file.offset:
+        return _native(one)
+    return _decoded(one)
+
+
+def _rescaled(one: Slice, stored: Array, modality: str, whole: bool) -> Array:
+    padding = one.file.padding
+    outside = None
+    if padding is not None:
+        outside = (stored >= padding[0]) & (stored <= padding[1])
+        outside = outside if outside.any() else None
+    if whole:
+        values = stored.astype(np.int32)
+        if (one.slope, one.intercept) != (1.0, 0.0):
+            values = values * int(one.slope) + int(one.intercept)
+    else:
+        values = (stored * one.slope + one.intercept).astype(np.float32)
+    if modality == "CT":
+        values = np.maximum(values, AIR)  # below air there are only padding values, like -3024
+    if outside is not None:
+        values[outside] = AIR if modality == "CT" else 0
+    return values
+
+
+def _native(one: Slice) -> Array:
+    """Uncompressed pixels straight from the file, with stray upper bits removed."""
+    file = one.file
+    allocated, stored, high = file.bits
+    size = file.rows * file.columns * allocated // 8
+    order = _NATIVE[file.syntax]
+    with file.entry.path.open("rb") as stream:
+        stream.seek(file.offset)
+        head = stream.read(12)
+        if head[:4] not in (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10"):
+            raise InputError("an image without pixel data.", where=file.entry.name, hint=_AGAIN)
+        skip = 12 if head[4:6] in (b"OW", b"OB", b"UN") else 8
+        stream.seek(file.offset + skip + one.frame * size)
+        raw = stream.read(size)
+    if len(raw) < size or size == 0:
+        raise _truncated(file)
+    values = np.frombuffer(raw, dtype=f"{order}u{allocated // 8}").reshape(file.rows, file.columns)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if 0 < stored < allocated:  # the rest may hold overlays
+        values = (values >> max(high + 1 - stored, 0)) & ((1 << stored) - 1)
+    if not file.signed:
+        return values
+    spare = allocated - stored if 0 < stored <= allocated else 0
+    signed = values.astype(f"u{allocated // 8}").view(f"i{allocated // 8}")
+    return (signed << spare) >> spare  # brings the sign bit to the top and back
+
+
+def _decoded(one: Slice) -> Array:
+    """Compressed pixels through pydicom, one frame at a time."""
+    from pydicom import dcmread
+    from pydicom.pixels import pixel_array
+
+    _quiet_gdcm()
+    file = one.file
+    try:
+        with quiet_pydicom():
+            ds = dcmread(file.entry.path, force=True)
+            values = pixel_array(ds, index=one.frame if file.frames > 1 else None, raw=True)
+    except MemoryError as error:
+        raise _truncated(file) from error
+    except Exception as error:  # decoders raise anything on damaged streams
+        reason = "no decoder for this compression" if isinstance(error, NotImplementedError) else ""
+        text = f"the pixel data cannot be decoded{reason and f' ({reason})'}."
+        raise InputError(text, where=file.entry.name, hint=_AGAIN) from error
+    if values.shape != (file.rows, file.columns):
+        raise _truncated(file)
+    return np.asarray(values)
+
+
+_AGAIN = "Export the series again, best uncompressed."
+
+
+def _truncated(file: File) -> InputError:
+    return InputError("the pixel data are cut short.", where=file.entry.name, hint=_AGAIN)
+
+
+def _quiet_gdcm() -> None:
+    """Keep GDCM from writing to the terminal; its errors come back as exceptions."""
+    try:
+        import gdcm  # type: ignore[import-untyped]
+    except ImportError:  # then pydicom uses another decoder, or says that it has none
+        return
+    gdcm.Trace.WarningOff()
+    gdcm.Trace.ErrorOff()
+    gdcm.Trace.DebugOff()

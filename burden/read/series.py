@@ -1,0 +1,223 @@
+"""Which series of a study to measure in, and why the others not.
+
+Slices are grouped into what could be one volume, each group is scored with reasons, and the
+best one that forms a volume is chosen. Score points are additive and few, so that a person
+can follow them; what cannot be measured at all is refused whatever it scores.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from burden.errors import GeometryError, InputError
+from burden.read import words
+from burden.read.headers import Slice
+from burden.read.pixels import same_pixels
+from burden.read.stack import Stack, named_place, place, stack
+
+_COVERAGE_MM = 250.0  # more than a liver's height brings no more points
+_DRAWBACK_POINTS = 40.0
+_PHASE_POINTS = {"portal": 15.0, "hepatobiliary": 15.0, "arterial": 8.0, "delayed": 8.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Slices that could be one volume: one series, orientation, spacing, matrix, frame.
+
+    Parameters
+    ----------
+    uid
+        SeriesInstanceUID, with ``#2`` and so on where one series holds several volumes.
+    stack
+        The volume they form, or None and the reason in ``refused``.
+    """
+
+    uid: str
+    slices: tuple[Slice, ...]
+    stack: Stack | None
+    refused: InputError | None
+    score: float
+    reasons: tuple[str, ...]
+    phase: str
+    plane: str
+
+    @property
+    def modality(self) -> str:
+        """DICOM modality."""
+        return self.slices[0].file.modality
+
+
+def groups_of(slices: Iterable[Slice]) -> list[Group]:
+    """All groups, the best first; ties broken by UID so that the order never changes."""
+    series: dict[tuple[str, str], list[Slice]] = defaultdict(list)
+    for one in slices:
+        series[(one.file.study_uid, one.file.series_uid)].append(one)
+    groups = []
+    for (_, uid), members in sorted(series.items()):
+        parts = [part for plane in _by_plane(members) for part in _by_stack(plane)]
+        for number, part in enumerate(parts, start=1):
+            name = uid or "no-series-uid"
+            groups.append(_judged(name if number == 1 else f"{name}#{number}", part, members))
+    return sorted(groups, key=lambda g: (g.refused is not None, -g.score, g.uid))
+
+
+def _by_plane(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Split by what can never change inside one volume; the largest part first."""
+    parts: list[tuple[Slice, list[Slice]]] = []
+    for one in slices:
+        home = next((part for like, part in parts if _alike(like, one)), None)
+        if home is None:
+            parts.append((one, [one]))
+        else:
+            home.append(one)
+    return sorted((part for _, part in parts), key=len, reverse=True)
+
+
+def _alike(a: Slice, b: Slice) -> bool:
+    if (a.position is None) != (b.position is None) or a.file.frame_uid != b.file.frame_uid:
+        return False
+    if (a.file.rows, a.file.columns) != (b.file.rows, b.file.columns):
+        return False
+    if (a.axes is None) != (b.axes is None) or (a.spacing is None) != (b.spacing is None):
+        return False
+    if a.axes is not None and b.axes is not None and np.abs(np.subtract(a.axes, b.axes)).max() > 2e-3:
+        return False
+    if a.spacing is not None and b.spacing is not None:
+        return bool(np.allclose(a.spacing, b.spacing, rtol=1e-3))
+    return ("LOCALIZER" in a.image_type) == ("LOCALIZER" in b.image_type)
+
+
+def _by_stack(slices: list[Slice]) -> list[list[Slice]]:
+    """Split time points, echoes and b-values that lie at the same positions.
+
+    Only a tag that separates all repeated positions cleanly, into parts of one size, is used.
+    """
+    if not _repeats(slices):
+        return [slices]
+    for key in sorted({k for s in slices for k, _ in s.stack}, key=_stack_order):
+        parts: dict[str, list[Slice]] = defaultdict(list)
+        for one in slices:
+            parts[dict(one.stack).get(key, "")].append(one)
+        sizes = {len(p) for p in parts.values()}
+        if len(parts) > 1 and len(sizes) == 1 and not any(_repeats(p) for p in parts.values()):
+            return [parts[value] for value in sorted(parts, key=_by_number)]
+    return [slices]
+
+
+def _stack_order(key: str) -> int:
+    order = ("DiffusionBValue", "EffectiveEchoTime", "EchoTime", "EchoNumbers", "ImageType")
+    return order.index(key) if key in order else len(order)
+
+
+def _by_number(value: str) -> tuple[float, str]:
+    try:
+        return float(value), value
+    except ValueError:
+        return float("inf"), value
+
+
+def _repeats(slices: Sequence[Slice]) -> bool:
+    seen = [tuple(np.round(s.position, 2)) for s in slices if s.position is not None]
+    return len(set(seen)) < len(seen)
+
+
+def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice]) -> Group:
+    built: Stack | None = None
+    refused = _never(slices)
+    if refused is None:
+        try:
+            built = stack(slices, same_pixels)
+            _alone(slices, series)
+        except InputError as error:
+            refused = error
+    first = slices[0]
+    phase, source = words.phase_of(first.file.description, first.file.contrast, first.file.delay_s)
+    score, reasons = _scored(slices, built, phase)
+    if phase:
+        reasons.append(f"phase {phase} by {source}")
+    plane = plane_of(first)
+    return Group(uid, tuple(slices), built, refused, round(score, 1), tuple(reasons), phase, plane)
+
+
+def plane_of(one: Slice) -> str:
+    """``axial``, ``coronal``, ``sagittal`` or ``oblique`` (more than 30 degrees off), or ""."""
+    if one.axes is None:
+        return ""
+    normal = np.abs(np.cross(*one.axes))
+    if normal.max() < np.cos(np.deg2rad(30)):
+        return "oblique"
+    return ("sagittal", "coronal", "axial")[int(normal.argmax())]
+
+
+def _never(slices: Sequence[Slice]) -> InputError | None:
+    """Why a group can never be measured in, by its header alone."""
+    first = slices[0]
+    if first.file.modality not in ("CT", "MR"):
+        kind = first.file.modality or "unnamed modality"
+        hints = {"SEG": "Give segmentations with --liver, --lesions or --segments."}
+        return InputError(f"{kind}, not CT or MR.", hint=hints.get(kind))
+    if "LOCALIZER" in first.image_type:
+        return InputError("a localizer (scout view), not a volume.")
+    if first.file.samples != 1:
+        return InputError("colour pictures without measurable values.")
+    if first.position is None or first.axes is None or first.spacing is None:
+        return GeometryError("no position, orientation or pixel spacing in the header.")
+    return None
+
+
+def _alone(slices: Sequence[Slice], series: Sequence[Slice]) -> None:
+    """Refuse when slices of another spacing, matrix or slightly turned lie in between."""
+    first = slices[0]
+    ends = [place(s) for s in slices]
+    inside = {id(s) for s in slices}
+    normal = np.cross(*(first.axes or ((1, 0, 0), (0, 1, 0))))
+    for other in series:
+        if id(other) in inside or other.axes is None or other.position is None or other.stack == ():
+            continue
+        parallel = abs(np.cross(*other.axes) @ normal) > np.cos(np.deg2rad(15))
+        twin = _alike(first, other)  # another time point or echo: no matter
+        if parallel and not twin and min(ends) < place(other) < max(ends):
+            raise GeometryError(
+                f"orientation, pixel spacing or matrix changes at {named_place(other)} "
+                f"({len(slices)} slices from {min(ends):.1f} to {max(ends):.1f} mm are alike).",
+                hint="Export the reconstructions as separate series.",
+            )
+
+
+def _scored(slices: Sequence[Slice], built: Stack | None, phase: str) -> tuple[float, list[str]]:
+    file = slices[0].file
+    score = 30.0 if file.modality == "CT" else 25.0 if file.modality == "MR" else 0.0
+    reasons = [f"{file.modality}", f"{len(slices)} slices"]
+    plane = plane_of(slices[0])
+    if plane:
+        score += 20.0 if plane == "axial" else 0.0
+        reasons.append(plane)
+    if built is not None:
+        spacing = built.spacing[2]
+        coverage = spacing * len(built.slices)
+        score += 40.0 * min(coverage, _COVERAGE_MM) / _COVERAGE_MM
+        reasons.append(f"covers {coverage:.0f} mm")
+        score += 10.0 - 2.0 * max(0.0, max(spacing, slices[0].thickness) - 1.0)
+        reasons.append(f"every {spacing:.3g} mm")
+    for reason in words.drawbacks(file.description, slices[0].image_type):
+        score -= _DRAWBACK_POINTS
+        reasons.append(reason)
+    if slices[0].image_type[:1] == ("DERIVED",):
+        score -= 5.0
+        reasons.append("derived image")
+    score += _PHASE_POINTS.get(phase, 0.0)
+    if file.contrast:
+        score += 5.0
+        reasons.append("contrast given")
+    if words.sharp(file.kernel):
+        score -= 10.0
+        reasons.append("sharp kernel")
+    region = words.region_of(file.description, file.body_part)
+    if region:
+        score += 5.0 if region == "abdomen" else -15.0
+        reasons.append(f"named as {region}")
+    return score, reasons

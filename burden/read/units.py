@@ -1,0 +1,48 @@
+"""Units of typed-in values, converted to those of the vocabulary."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+# Molar masses, g/mol, for the laboratory values that come in mass or in molar concentration.
+_MOLAR_MASS = {"lab.bilirubin": 584.66, "lab.creatinine": 113.12}
+
+
+def converted(value: float, unit: str, wanted: str, fact_id: str) -> float:
+    """``value`` in ``unit`` as a number in ``wanted``.
+
+    Raises
+    ------
+    ValueError
+        If the unit is not known or measures something else.
+    """
+    import pint
+
+    if unit == wanted:
+        return value
+    registry = _registry()
+    try:
+        quantity = registry.Quantity(value, _spelled(unit))
+        mass = _MOLAR_MASS.get(fact_id)
+        if mass is None:
+            result = quantity.to(_spelled(wanted))
+        else:
+            result = quantity.to(_spelled(wanted), "chemistry", mw=mass * registry.gram / registry.mole)
+    except (pint.PintError, AttributeError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"{unit!r} cannot be converted to {wanted!r}") from error
+    return float(result.magnitude)
+
+
+@cache
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry()
+
+
+def _spelled(unit: str) -> str:
+    """UCUM-like spelling to pint's."""
+    known = {"%": "percent", "1": "dimensionless", "": "dimensionless", "m2": "meter**2"}
+    text = known.get(unit, unit)
+    return text.replace("µ", "u").replace("μ", "u")
