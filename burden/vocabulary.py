@@ -17,7 +17,7 @@ from burden.errors import RuleError
 from burden.facts import ANYTHING, Choice, Interval
 from burden.resources import shipped
 
-_KEYS = {"text", "unit", "options", "range", "from", "ask"}
+_KEYS = {"text", "unit", "options", "range", "from", "ask", "fixed"}
 YES_NO = ("yes", "no")
 
 
@@ -41,6 +41,8 @@ class Entry:
         ``image`` (measured), ``clinical`` (typed in) or ``derived``.
     ask
         The question to put to the user for a clinical fact.
+    fixed
+        Whether neither treatment nor time changes it (age, histology).
     """
 
     id: str
@@ -50,6 +52,7 @@ class Entry:
     range: tuple[float, float] | None
     origin: str
     ask: str
+    fixed: bool = False
 
     @property
     def everything(self) -> Interval | Choice:
@@ -125,4 +128,5 @@ def _entry(key: str, fields: Mapping[str, Any], path: Path) -> Entry:
         range=(float(limits[0]), float(limits[1])) if limits else None,
         origin=fields.get("from", "clinical"),
         ask=fields.get("ask", ""),
+        fixed=bool(fields.get("fixed", False)),
     )

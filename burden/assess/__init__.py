@@ -1,0 +1,39 @@
+"""The rules engine: published criteria as data, decided in three values over intervals and draws.
+
+``derive`` completes the facts, ``load_books`` reads the rules, ``assess`` decides them.
+"""
+
+from burden.assess.check import check_books
+from burden.assess.decide import answers, assess, decide
+from burden.assess.derive import derive, disagreements
+from burden.assess.describe import describe_book
+from burden.assess.explain import decided_by, explain, in_grey_zone
+from burden.assess.load import load_book, load_books, references
+from burden.assess.logic import Table, table_from, table_of
+from burden.assess.rulebook import Criterion, Group, RuleBook
+from burden.assess.what_if import Change, answer_with, single_changes
+
+__all__ = [
+    "Change",
+    "Criterion",
+    "Group",
+    "RuleBook",
+    "Table",
+    "answer_with",
+    "answers",
+    "assess",
+    "check_books",
+    "decide",
+    "decided_by",
+    "derive",
+    "describe_book",
+    "disagreements",
+    "explain",
+    "in_grey_zone",
+    "load_book",
+    "load_books",
+    "references",
+    "single_changes",
+    "table_from",
+    "table_of",
+]

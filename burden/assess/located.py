@@ -1,0 +1,71 @@
+"""YAML read so that every mistake can be named by file and line, and no key counts twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from burden.errors import RuleError
+
+
+class Located(dict[str, Any]):
+    """A mapping that knows where it stands: ``path``, ``line`` and the line of each key."""
+
+    def __init__(self, path: Path, line: int) -> None:
+        super().__init__()
+        self.path, self.line = path, line
+        self.lines: dict[str, int] = {}
+
+    def where(self, key: str | None = None) -> str:
+        """``file:line`` of the mapping, or of one of its keys."""
+        return f"{self.path}:{self.lines.get(key, self.line) if key else self.line}"
+
+
+def read_located(path: Path) -> Located:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises
+    ------
+    RuleError
+        With file and line: not YAML, not a mapping, a key given twice, a reference to itself.
+    """
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RuleError("cannot be read as text.", where=path) from error
+    try:
+        root = loader.get_single_node()
+        value = _value(root, loader, path, ()) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise RuleError(f"not valid YAML: {error.problem}.", where=f"{path}:{line}") from error
+    finally:
+        loader.dispose()
+    if not isinstance(value, Located):
+        raise RuleError("expected `key: value` lines.", where=f"{path}:1")
+    return value
+
+
+def _value(node: yaml.Node, loader: yaml.SafeLoader, path: Path, above: tuple[int, ...]) -> Any:
+    line = node.start_mark.line + 1
+    if id(node) in above:
+        raise RuleError("an anchor that contains itself.", where=f"{path}:{line}")
+    inside = (*above, id(node))
+    if isinstance(node, yaml.MappingNode):
+        found = Located(path, line)
+        for key_node, value_node in node.value:
+            key, key_line = str(key_node.value), key_node.start_mark.line + 1
+            if key in found:
+                first = found.lines[key]
+                raise RuleError(
+                    f"`{key}` is given twice (first on line {first}).", where=f"{path}:{key_line}"
+                )
+            found[key] = _value(value_node, loader, path, inside)
+            found.lines[key] = key_line
+        return found
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, loader, path, inside) for item in node.value]
+    return loader.construct_object(node)  # type: ignore[no-untyped-call]

@@ -1,0 +1,137 @@
+"""The smallest change of one fact that turns no or unknown into yes; tried before it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from burden.answer import Answer
+from burden.assess.derive import derive
+from burden.assess.explain import fact_text, value_text, with_unit
+from burden.assess.logic import ANSWERS, evaluate, table_of
+from burden.assess.missing import around, limits_on, with_fact
+from burden.assess.rulebook import RuleBook, facts_in
+from burden.facts import Choice, Facts, Interval
+from burden.vocabulary import vocabulary
+
+_SOURCE = "what if"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One fact with the value that would turn the answer into yes."""
+
+    fact: str
+    value: Interval | Choice
+    text: str
+
+
+def what_if(book: RuleBook, facts: Facts, answer: Answer) -> tuple[str, ...]:
+    """Sentences: single facts that would turn the answer into yes, or that none does."""
+    if answer is Answer.YES:
+        return ()
+    changes = single_changes(book, facts)
+    if changes:
+        return tuple(change.text for change in changes)
+    stand = _in_the_way(book, facts)
+    if len(stand) < 2:
+        return ()
+    listed = "; ".join(stand[:4]) + ("; ..." if len(stand) > 4 else "")
+    return (f"No single change is enough. In the way or open: {listed}.",)
+
+
+def single_changes(book: RuleBook, facts: Facts) -> tuple[Change, ...]:
+    """For each fact the value nearest to the present one that makes the answer yes.
+
+    Nothing is proposed that neither treatment nor time can change, such as age or histology;
+    if such a fact is not known yet, the value it would have to have is given.
+    """
+    root = book.root
+    found = []
+    for fact_id in facts_in(root):
+        known = facts.get(fact_id)
+        if known is not None and known.value.is_exact and vocabulary()[fact_id].fixed:
+            continue
+        for value in _candidates(book, facts, fact_id):
+            if answer_with(book, facts, fact_id, value) is Answer.YES:
+                found.append(Change(fact_id, value, _sentence(book, facts, fact_id, value)))
+                break
+    return tuple(found)
+
+
+def answer_with(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choice) -> Answer:
+    """The answer of a book if one fact had another value, all else as it is."""
+    changed = derive(with_fact(facts, fact_id, value, _SOURCE))
+    return ANSWERS[int(evaluate(book.root, table_of(changed))[0])]
+
+
+def _candidates(book: RuleBook, facts: Facts, fact_id: str) -> Iterator[Interval | Choice]:
+    """Other values of a fact that the book can tell apart, nearest first."""
+    entry, known = vocabulary()[fact_id], facts.get(fact_id)
+    if entry.options:
+        left = known.value.options if known and isinstance(known.value, Choice) else entry.options
+        # what is still possible comes before what would have to change
+        for option in sorted(entry.options, key=lambda o: o not in left):
+            if not (known and known.value == Choice.of(option)):
+                yield Choice.of(option)
+        return
+    points = {p for limit in limits_on(book.root, fact_id) for p in around(limit, entry.unit)}
+    now = known.best if known and isinstance(known.best, float | int) else 0.0
+    for point in sorted(points, key=lambda p: abs(p - now)):
+        yield Interval.exactly(point)
+
+
+def _sentence(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choice) -> str:
+    known = facts.get(fact_id)
+    now = value_text(known)
+    verb = "would be met if known to be" if now == "not known" else "would be met with"
+    if isinstance(value, Choice):
+        wanted = " or ".join(sorted(value.options))
+        return f"{_capital(fact_text(fact_id))}: {verb} {wanted} (now {now})."
+    limit = min(limits_on(book.root, fact_id), key=lambda x: abs(x - value.low))
+    side = "below" if value.low < limit else "above" if value.low > limit else "at"
+    unit = vocabulary()[fact_id].unit
+    shown = f"{side} {with_unit(limit, unit)}"
+    extra = _amount(facts, fact_id, limit)
+    return f"{_capital(fact_text(fact_id))}: {verb} {shown} (now {now}){extra}."
+
+
+def _amount(facts: Facts, fact_id: str, limit: float) -> str:
+    """The change in a unit one can act on: mL of tumor or liver, months."""
+    now = _best(facts, fact_id)
+    if now is None:
+        return ""
+    if fact_id == "tumor.burden":
+        tumor, liver = _best(facts, "tumor.volume"), _best(facts, "liver.volume")
+        if tumor is None or liver is None or now <= limit:
+            return ""
+        # tumor that goes takes its volume out of the liver as well
+        less = (tumor - limit / 100 * liver) / (1 - limit / 100)
+        return f": about {less:.0f} mL less tumor" if less > 0 else ""
+    if fact_id.startswith("flr.") and fact_id.endswith(".percent"):
+        volume = _best(facts, fact_id.removesuffix("percent") + "volume")
+        if volume is None or not 0 < now < limit:
+            return ""
+        return f": about {volume * (limit / now - 1):.0f} mL more remnant"
+    if vocabulary()[fact_id].unit == "month" and now < limit:
+        return f": {with_unit(limit - now, 'month')} more"
+    return ""
+
+
+def _best(facts: Facts, fact_id: str) -> float | None:
+    best = facts[fact_id].best if fact_id in facts else None
+    return float(best) if isinstance(best, float | int) else None
+
+
+def _in_the_way(book: RuleBook, facts: Facts) -> list[str]:
+    table = table_of(facts)
+    stand = []
+    for kind, node in book.sections():
+        answer = int(evaluate(node, table)[0])
+        if (kind == "criterion" and answer < 1) or (kind == "contraindication" and answer > -1):
+            stand.append(node.text)
+    return stand
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
