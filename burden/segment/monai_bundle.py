@@ -214,7 +214,7 @@ def slide(
     import torch
     from monai.inferers.utils import sliding_window_inference
 
-    window = [min(plan.window, STRIDE * -(-size // STRIDE)) for size in image.shape]
+    window = [min(plan.window, STRIDE * max(2, -(-size // STRIDE))) for size in image.shape]
     strides = [max(1, int(edge * (1 - plan.overlap))) for edge in window]
     counts = [
         1 + max(0, -(-(size - edge) // step))

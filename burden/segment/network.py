@@ -29,7 +29,10 @@ CLASS_NAMES: tuple[str, ...] = (
 """Output channels in order. Channel 1 is liver parenchyma, so the whole liver is channel 1 or 2."""
 
 STRIDE = 32
-"""Patch sizes must be a multiple of this: factor 2 in the stem, 2**4 in the U-Net."""
+"""Patch sizes must be a multiple of this: factor 2 in the stem, 2**4 in the U-Net.
+
+At least twice this, for instance normalisation needs more than one cell at the deepest level.
+"""
 
 
 def folded_unet(features: Sequence[int], classes: int = len(CLASS_NAMES)) -> torch.nn.Module:

@@ -230,12 +230,11 @@ def offset_mm(found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: fl
     The volume between the surfaces over the area of the true one: what a shift of the whole surface
     would explain.
     """
-    import edt
+    from scipy.ndimage import gaussian_gradient_magnitude
 
     if not found.any() or not truth.any():
         return float("nan")
-    inside = edt.edt(truth, anisotropy=[spacing_mm] * 3)
-    area = ((inside > 0) & (inside <= spacing_mm)).sum()
+    area = gaussian_gradient_magnitude(truth.astype(np.float32), 1.0).sum()  # in voxel faces
     return float((found.sum(dtype=float) - truth.sum()) / area * spacing_mm)
 
 

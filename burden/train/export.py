@@ -85,7 +85,7 @@ def export(checkpoints: list[Path], bundle: Path, *, facts: dict[str, Any] | Non
 
 
 def _set_widths(path: Path, stage: str, features: list[int]) -> None:
-    """Make inference.yaml build the network that was trained; a file that already does stays as it is."""
+    """Make inference.yaml build the network that was trained; one that already does stays as it is."""
     plan = yaml.safe_load(path.read_text(encoding="utf-8"))
     if plan["networks"][stage]["features"] != features:
         plan["networks"][stage]["features"] = features

@@ -38,7 +38,7 @@ def pack_folder(folder: Path, target: Path, spacing_mm: float = 2.0) -> Path:
     if len(arrays) == 1:
         raise FileNotFoundError(f"no *_ct.nii.gz with a *_label.nii.gz beside it in {folder}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(target, **arrays)
+    np.savez_compressed(target, **arrays)  # type: ignore[arg-type]  # ** taken for allow_pickle
     return target
 
 
@@ -72,11 +72,10 @@ def _read_lps(path: Path) -> tuple[NDArray[np.float32], tuple[float, ...]]:
     import nibabel
     from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-    image = nibabel.load(path)  # type: ignore[attr-defined]  # nibabel does not declare its exports
+    image = nibabel.load(path)
     turned = image.as_reoriented(ornt_transform(io_orientation(image.affine), axcodes2ornt("LPS")))
-    return np.asarray(turned.dataobj, np.float32), tuple(
-        float(step) for step in turned.header.get_zooms()[:3]
-    )
+    zooms = turned.header.get_zooms()[:3]
+    return np.asarray(turned.dataobj, np.float32), tuple(float(step) for step in zooms)
 
 
 def _resample(

@@ -1,0 +1,255 @@
+"""The bundle back end: refuses what it cannot trust, and gives masks on the grid it was given."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import permutations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from burden.errors import ModelError
+from burden.grid import Grid, reorder
+from burden.image import Origin, Segmentation, Volume
+from burden.resources import shipped
+from burden.segment.bundle import read_bundle, sha256_of
+from burden.segment.monai_bundle import from_bundle
+from burden.segment.network import folded_unet
+from burden.segment.sampling import from_upright, to_upright, upright_grid
+
+TINY = [8, 8, 8, 8, 8, 8]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bundle of random networks that call most things liver."""
+    folder = tmp_path_factory.mktemp("bundle") / "toy"
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    torch.manual_seed(3)
+    hashes = {}
+    for stage in ("coarse", "fine"):
+        net = folded_unet(TINY)
+        final = net.unet.final_conv
+        with torch.no_grad():
+            final.weight.mul_(3)
+            final.bias.view(9, 8)[1] += 2.0
+        path = folder / "models" / f"{stage}.safetensors"
+        save_file({name: value.half().contiguous() for name, value in net.state_dict().items()}, path)
+        hashes[f"models/{stage}.safetensors"] = sha256_of(path)
+    shipped_plan = shipped("models", "liver_burden_ctmr", "configs", "inference.yaml")
+    plan = shipped_plan.read_text(encoding="utf-8")
+    for line in plan.splitlines():
+        if "features:" in line:
+            plan = plan.replace(line.split("features: ")[1], str(TINY))
+    (folder / "configs" / "inference.yaml").write_text(plan, encoding="utf-8")
+    calibration = {
+        "temperature": 1.5,
+        "lesion_bias": -0.5,
+        "liver_boundary_sd_mm": 1.0,
+        "lesion_boundary_sd_mm": 2.0,
+        "lesion_existence": [-2, 5, 1],
+    }
+    meta = {"name": "toy", "version": "1", "calibration": calibration, "sha256": hashes}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(meta), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def copy(toy: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(toy, tmp_path / "copy"))
+
+
+def body() -> Volume:
+    """A soft-tissue body in air with a few blobs; non-cubic voxels, LPS order."""
+    rng = np.random.default_rng(5)
+    i, j, k = np.indices((60, 52, 30), dtype=float)
+    data = np.full(i.shape, -1000.0)
+    data[((i - 30) / 27) ** 2 + ((j - 26) / 23) ** 2 < 1] = 50
+    for _ in range(12):
+        centre = rng.uniform([10, 10, 3], [50, 42, 27])
+        inside = (i - centre[0]) ** 2 + (j - centre[1]) ** 2 + 4 * (k - centre[2]) ** 2 < rng.uniform(
+            20, 90
+        )
+        data[inside] = rng.uniform(-80, 240)
+    grid = Grid.from_axes(data.shape, (2.5, 2.5, 5.0), (-70, -60, 30))
+    return Volume(data.astype(np.int16), grid, "CT", Origin("phantom", "test"))
+
+
+def segment(folder: Path, volume: Volume) -> Segmentation:
+    return from_bundle(folder)(volume, device="cpu", progress=lambda step, done: None)
+
+
+def turned(volume: Volume, order: tuple[int, int, int], flip: tuple[bool, bool, bool]) -> Volume:
+    data = np.ascontiguousarray(reorder(volume.data, order, flip))
+    return Volume(data, volume.grid.reorder(order, flip), volume.modality, volume.origin)
+
+
+ORDERS = [(p, f) for p in permutations(range(3)) for f in product((False, True), repeat=3)]
+
+
+@pytest.mark.parametrize(("order", "flip"), ORDERS[5::9])
+def test_turned_input_gives_turned_output(
+    toy: Path, order: tuple[int, int, int], flip: tuple[bool, bool, bool]
+) -> None:
+    plain = segment(toy, body())
+    other = segment(toy, turned(body(), order, flip))
+    assert 0 < plain.lesions.data.sum() < plain.liver.data.sum() < plain.liver.data.size
+    for one, two in ((plain.liver, other.liver), (plain.lesions, other.lesions)):
+        assert np.array_equal(reorder(one.data, order, flip), two.data)
+    assert plain.structures is not None
+    assert other.structures is not None
+    assert np.array_equal(reorder(plain.structures.data, order, flip), other.structures.data)
+    assert plain.lesion_probability is not None
+    assert other.lesion_probability is not None
+    assert np.allclose(
+        reorder(plain.lesion_probability, order, flip), other.lesion_probability, atol=2e-3
+    )
+
+
+def test_output_keeps_its_promises(toy: Path) -> None:
+    steps: list[tuple[str, float]] = []
+    volume = body()
+    found = from_bundle(toy)(volume, device="cpu", progress=lambda *at: steps.append(at))
+    assert found.liver.grid.same_as(volume.grid)
+    liver, lesions = found.liver.data > 0, found.lesions.data > 0
+    assert not (lesions & ~liver).any()
+    assert found.structures is not None
+    assert not ((found.structures.data > 0) & liver).any()
+    assert set(found.structures.names.values()) >= {"portal_vein", "inferior_vena_cava", "spleen"}
+    assert found.lesion_probability is not None
+    assert found.lesion_probability.min() >= 0
+    assert found.lesion_probability.max() <= 1
+    assert not found.lesion_probability[~liver].any()
+    assert found.lesion_existence == (-2.0, 5.0, 1.0)
+    assert (found.liver_boundary_sd_mm, found.lesion_boundary_sd_mm) == (1.0, 2.0)
+    assert all(0 <= done <= 1 for _, done in steps)
+    assert [step for step, _ in steps][-1] == "decide"
+
+
+def test_air_has_no_liver_and_says_so(toy: Path) -> None:
+    air = Volume(
+        np.full((40, 40, 20), -1000, np.int16),
+        body().grid.crop([0] * 3, [40, 40, 20]),
+        "CT",
+        Origin("phantom", "air"),
+    )
+    thin = Volume(air.data[:2, :2, :2], air.grid.crop([0] * 3, [2] * 3), "CT", air.origin)
+    found = segment(toy, thin)
+    assert not found.liver.data.any()
+    assert [finding.code for finding in found.findings] == ["no-liver-found"]
+
+
+def test_missing_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"metadata\.json is missing"):
+        from_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["models/fine.safetensors", "models/coarse.safetensors"])
+def test_missing_weights_are_refused(copy: Path, file: str) -> None:
+    (copy / file).unlink()
+    with pytest.raises(ModelError, match="no weights"):
+        from_bundle(copy)
+
+
+def test_changed_weights_are_refused(copy: Path) -> None:
+    path = copy / "models" / "fine.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ModelError, match="sha256"):
+        from_bundle(copy)
+
+
+def test_weights_of_another_network_are_refused(copy: Path) -> None:
+    path = copy / "models" / "fine.safetensors"
+    save_file({"other": torch.zeros(3)}, path)
+    edit(copy, lambda meta: meta["sha256"].update({"models/fine.safetensors": sha256_of(path)}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        segment(copy, body())
+
+
+def test_weights_outside_the_bundle_are_refused(copy: Path) -> None:
+    plan = copy / "configs" / "inference.yaml"
+    text = plan.read_text(encoding="utf-8")
+    for bad in ("../elsewhere.safetensors", "models/fine.pt"):
+        plan.write_text(text.replace("models/fine.safetensors", bad), encoding="utf-8")
+        with pytest.raises(ModelError, match="inside the bundle"):
+            from_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: FoldedUNet", "name: os.system", "unknown network"),
+        ("window: 128", "window: $__import__('os').getcwd()", "wrong kind"),
+        ("networks:", "other:", "incomplete"),
+        ("networks:", "{", "cannot be read"),
+    ],
+)
+def test_settings_cannot_name_code(copy: Path, old: str, new: str, message: str) -> None:
+    plan = copy / "configs" / "inference.yaml"
+    plan.write_text(plan.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(ModelError, match=message):
+        segment(copy, body())
+
+
+def test_missing_calibration_is_refused(copy: Path) -> None:
+    edit(copy, lambda meta: meta.pop("calibration"))
+    with pytest.raises(ModelError, match="calibration"):
+        from_bundle(copy)
+
+
+def edit(folder: Path, change) -> None:  # type: ignore[no-untyped-def]
+    path = folder / "configs" / "metadata.json"
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    change(meta)
+    path.write_text(json.dumps(meta), encoding="utf-8")
+
+
+def oblique(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
+    angle = 0.4
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    return Grid.from_axes(shape, spacing, (12.0, -40.0, 7.0), turn[:, [2, 0, 1]])
+
+
+def test_resampling_keeps_places_on_an_oblique_grid() -> None:
+    """A linear ramp in patient space is the same ramp on every grid."""
+    grid = oblique((24, 40, 44), (4.0, 1.5, 1.5))
+    world = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))
+    ramp = (0.5 * world[..., 0] - 0.3 * world[..., 1] + 0.2 * world[..., 2]).astype(np.float32)
+    values, upright = to_upright(Volume(ramp, grid, "CT", Origin("phantom", "ramp")), 2.0)
+    there = upright.world(np.moveaxis(np.indices(upright.shape), 0, -1))
+    wanted = 0.5 * there[..., 0] - 0.3 * there[..., 1] + 0.2 * there[..., 2]
+    index = grid.index(there)
+    inner = ((index > 2) & (index < np.array(grid.shape) - 3)).all(axis=-1)
+    outer = ((index < -1) | (index > np.array(grid.shape))).any(axis=-1)
+    assert inner.sum() > 5000
+    assert np.abs(values - wanted)[inner].max() < 0.02
+    assert (values[outer] == -125).all()
+    back = from_upright(wanted.astype(np.float32), upright, grid)
+    deep = (slice(3, -3),) * 3
+    assert np.abs(back - ramp)[deep].max() < 0.02
+
+
+def test_upright_grid_covers_every_voxel() -> None:
+    grid = oblique((24, 40, 44), (4.0, 1.5, 1.5))
+    upright = upright_grid(grid, 2.0)
+    corners = np.array(list(product((-0.5, 23.5), (-0.5, 39.5), (-0.5, 43.5))))
+    index = upright.index(grid.world(corners))
+    assert (index >= -0.51).all()
+    assert (index <= np.array(upright.shape) - 0.49).all()
+
+
+def test_shipped_bundle_is_sound() -> None:
+    bundle = read_bundle(shipped("models", "liver_burden_ctmr"))
+    files = list(bundle.folder.rglob("*.safetensors"))
+    assert len(files) == 2
+    assert sum(path.stat().st_size for path in files) < 20e6
+    card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "research use only" in card.lower()
+    assert (bundle.folder / "LICENSE").is_file()

@@ -1,0 +1,92 @@
+"""Patches: right shape and range, air outside, the same for the same seed, never mirrored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from burden.segment.intensity import PAD, normalise_ct, normalise_mr
+from burden.segment.network import CLASS_NAMES
+from burden.train import augment, looks
+from burden.train.draw import Draw
+
+LIVER, SPLEEN = CLASS_NAMES.index("liver"), CLASS_NAMES.index("spleen")
+PLAIN = augment.Recipe(patch=32, spacing_mm=2.0, turn_deg=0, stretch=0, off_liver=0, healthy=1.0, mr=0.0)
+
+
+def case() -> augment.Healthy:
+    """Liver on the right (low first index), spleen on the left, muscle between."""
+    classes = np.zeros((60, 50, 40), np.uint8)
+    classes[8:28, 10:40, 8:32] = LIVER
+    classes[40:52, 20:40, 15:30] = SPLEEN
+    hu = np.select([classes == LIVER, classes == SPLEEN], [100, 120], 50).astype(np.int16)
+    return augment.prepare(hu, classes, 1)
+
+
+@pytest.mark.parametrize("mr", [0.0, 1.0])
+def test_patch_is_in_range_and_repeatable(mr: float) -> None:
+    recipe = augment.Recipe(patch=32, spacing_mm=2.0, mr=mr)
+    for step in range(8):
+        image, target = augment.make_patch([case()], recipe, Draw(0, step))
+        again, same = augment.make_patch([case()], recipe, Draw(0, step))
+        assert image.shape == (1, 1, 32, 32, 32)
+        assert target.shape == (1, 32, 32, 32)
+        assert bool(torch.isfinite(image).all())
+        assert -1 <= float(image.min()) <= float(image.max()) <= 1
+        assert torch.equal(image, again)
+        assert torch.equal(target, same)
+
+
+def test_steps_differ() -> None:
+    one, _ = augment.make_patch([case()], PLAIN, Draw(0, 0))
+    other, _ = augment.make_patch([case()], PLAIN, Draw(0, 1))
+    assert not torch.equal(one, other)
+
+
+def test_left_stays_left() -> None:
+    recipe = replace(PLAIN, patch=64, turn_deg=14, stretch=0.2)
+    for step in range(10):
+        _, target = augment.make_patch([case()], recipe, Draw(2, step))
+        liver, spleen = (np.argwhere(target[0].numpy() == value) for value in (LIVER, SPLEEN))
+        if len(liver) > 50 and len(spleen) > 50:
+            assert liver[:, 0].mean() < spleen[:, 0].mean()
+
+
+def test_outside_the_case_is_air_and_background() -> None:
+    empty = replace(PLAIN, patch=96)
+    image, target = augment.make_patch([case()], empty, Draw(0, 0))
+    assert float((image[0, 0] < -0.9).float().mean()) > 0.5  # the case fills an eighth of it
+    assert int(target[0, 0, 0, 0]) == 0
+
+
+def test_coarser_case_keeps_liver_volume() -> None:
+    one = case()
+    half = augment.prepare(
+        (one.hu[0, 0].numpy() + augment.AIR_HU).astype(np.int16), one.classes[0, 0].byte().numpy(), 2
+    )
+    ratio = float((half.classes == LIVER).sum() * 8 / (one.classes == LIVER).sum())
+    assert ratio == pytest.approx(1, abs=0.05)
+
+
+def test_fatty_liver_is_darker_than_spleen_now_and_then() -> None:
+    one = case()
+    hu, classes = one.hu[0, 0] + augment.AIR_HU, one.classes[0, 0].byte()
+    below = 0
+    for step in range(80):
+        image = looks.ct_look(hu, classes, Draw(4, step))
+        below += float(image[classes == LIVER].median()) < float(image[classes == SPLEEN].median()) - 25
+    assert 10 < below < 70
+
+
+def test_window_and_percentiles() -> None:
+    hu = torch.tensor([-1000.0, -125.0, 75.0, 275.0, 3000.0])
+    assert normalise_ct(hu).tolist() == [-1, -1, 0, 1, 1]
+    ramp = torch.linspace(0, 500, 64**3).reshape(64, 64, 64)
+    mr = normalise_mr(ramp)
+    assert torch.allclose(mr, normalise_mr(ramp * 7), atol=1e-4)  # any scale
+    assert float(mr[0, 0, 0]) == -1
+    assert float(mr[-1, -1, -1]) == 1
+    assert bool((normalise_mr(torch.zeros(16, 16, 16)) == PAD).all())

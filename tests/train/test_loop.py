@@ -1,0 +1,182 @@
+"""Training: a resumed run equals one that never stopped; calibration is recovered; bundles whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from burden.segment.bundle import load_network, read_bundle
+from burden.segment.network import CLASS_NAMES, build, folded_unet
+from burden.train import calibrate, export, loop, settings
+from burden.train.loss import segmentation_loss
+from burden.train.pack import load_pack, pack_folder
+
+LIVER, LESION = CLASS_NAMES.index("liver"), CLASS_NAMES.index("lesion")
+TINY = [4, 4, 4, 4, 4, 4]
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small cases as a pack."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for case in ("one", "two"):
+        classes = np.zeros((40, 40, 40), np.uint8)
+        classes[6:26, 8:32, 8:32] = LIVER
+        arrays[f"{case}_label"] = classes
+        arrays[f"{case}_ct"] = (np.where(classes, 110, -80) + rng.normal(0, 9, (40,) * 3)).astype(
+            np.int16
+        )
+    path = tmp_path_factory.mktemp("data") / "pack.npz"
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings of the shipped bundle with a tiny network and patch."""
+    plan = yaml.safe_load(loop.default_config().read_text(encoding="utf-8"))
+    plan["held_out"] = ["two"]
+    for block in plan["stages"].values():
+        block["features"] = TINY
+        block["recipe"]["patch"] = 64
+    path = tmp_path_factory.mktemp("config") / "train.yaml"
+    path.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    return path
+
+
+def state(path: Path) -> dict[str, torch.Tensor]:
+    saved = torch.load(path, weights_only=True)
+    return {**saved["net"], **{f"ema {k}": v for k, v in saved["ema"].items()}, "step": saved["step"]}
+
+
+def test_resumed_run_equals_uninterrupted_run(pack: Path, config: Path, tmp_path: Path) -> None:
+    from burden.train.settings import read_settings
+
+    assert read_settings(config).held_out == ("two",)
+    (whole,) = loop.train(pack, tmp_path / "a", steps=4, device="cpu", config=config, stage="fine")
+    # the learning rate follows progress towards the same end, so stop early instead of asking for less
+    run = loop._Run(read_settings(config).stages[1], tmp_path / "b" / "fine.pt", "cpu", 0)
+    run.path.parent.mkdir()
+    cases = [loop.augment.prepare(*load_pack(pack)["one"], 1)]
+    for _ in range(2):
+        run._one_step(cases, run._progress(None, 4))
+    run._save()
+    (resumed,) = loop.train(pack, tmp_path / "b", steps=4, device="cpu", config=config, stage="fine")
+    one, other = state(whole), state(resumed)
+    assert one["step"] == other["step"] == 4
+    assert one.keys() == other.keys()
+    for name in one.keys() - {"step"}:
+        assert torch.allclose(one[name], other[name], atol=1e-6), name
+
+
+def test_finished_run_does_nothing_more(pack: Path, config: Path, tmp_path: Path) -> None:
+    first = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
+    before = [state(path)["step"] for path in first]
+    again = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
+    assert [path.name for path in again] == ["coarse.pt", "fine.pt"]
+    assert [state(path)["step"] for path in again] == before == [1, 1]
+
+
+def test_new_bundle_holds_the_trained_network(pack: Path, config: Path, tmp_path: Path) -> None:
+    checkpoints = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
+    bundle = read_bundle(export.new_bundle(checkpoints, tmp_path / "bundle"))
+    saved = torch.load(checkpoints[1], weights_only=True)["ema"]
+    net = load_network(bundle, bundle.fine, "cpu").state_dict()
+    assert bundle.fine.features == tuple(TINY)
+    assert all(torch.allclose(net[name], saved[name], atol=2e-3) for name in saved)
+    meta = json.loads((bundle.folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    assert meta["training"]["fine"]["steps"] == 1
+
+
+def test_other_widths_are_refused(pack: Path, config: Path, tmp_path: Path) -> None:
+    loop.train(pack, tmp_path, steps=1, device="cpu", config=config, stage="fine")
+    with pytest.raises(ValueError, match="widths"):
+        loop._Run(
+            settings.read_settings(loop.default_config()).stages[1], tmp_path / "fine.pt", "cpu", 0
+        )
+
+
+def test_loss_prefers_the_truth() -> None:
+    target = torch.randint(0, 9, (1, 8, 8, 8), generator=torch.Generator().manual_seed(0))
+    right = 8 * torch.nn.functional.one_hot(target, 9).permute(0, 4, 1, 2, 3).float()
+    weights = torch.ones(9)
+    good = segmentation_loss(right, target, weights)
+    wrong = segmentation_loss(right.roll(1, dims=1), target, weights)
+    assert float(good) < 0.1 < 2 < float(wrong)
+
+
+def test_network_gives_one_logit_a_class_and_voxel() -> None:
+    net = folded_unet(TINY)
+    image = torch.zeros(1, 1, 32, 64, 32)
+    assert net(image).shape == (1, len(CLASS_NAMES), 32, 64, 32)
+    with pytest.raises(ValueError, match="unknown network"):
+        build("os.system", {"features": TINY, "classes": 9})
+    with pytest.raises(ValueError, match="features"):
+        build("FoldedUNet", {"features": [1, 2], "classes": 9})
+
+
+def test_fold_and_unfold_keep_places() -> None:
+    from burden.segment.network import _fold, _unfold
+
+    image = torch.randn(2, 1, 8, 6, 4)
+    assert torch.equal(_unfold(_fold(image)), image)
+
+
+def test_pack_turns_to_left_back_head(tmp_path: Path) -> None:
+    import nibabel
+
+    data = np.zeros((30, 20, 10), np.int16)
+    data[:4] = 200  # first index points right in RAS order, so these are leftmost after negation
+    label = (data > 0).astype(np.uint8) * 6
+    affine = np.diag([-2.0, -2.0, 4.0, 1.0])  # axes point left, back, head
+    for flipped, name in ((False, "a"), (True, "b")):
+        turn = np.diag([-1.0, 1, 1, 1]) if flipped else np.eye(4)
+        turn[0, 3] = 29.0 if flipped else 0.0
+        for array, kind in ((data, "ct"), (label, "label")):
+            stored = array[::-1] if flipped else array
+            nibabel.save(nibabel.Nifti1Image(stored, affine @ turn), tmp_path / f"{name}_{kind}.nii.gz")
+    cases = load_pack(pack_folder(tmp_path, tmp_path / "pack.npz"))
+    assert cases["a"][0].shape == (30, 20, 20)
+    for one, other in zip(cases["a"], cases["b"], strict=True):
+        assert np.array_equal(one, other)
+    assert cases["a"][1][:4].all()
+    assert not cases["a"][1][4:].any()
+    with pytest.raises(FileNotFoundError):
+        pack_folder(tmp_path / "nothing", tmp_path / "x.npz")
+
+
+def test_temperature_is_recovered() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(1, 3, (24, 24, 24)).astype(np.uint8)
+    true_temperature, true_bias = 2.0, -0.7
+    strength = rng.normal(0, 2, truth.shape)
+    chance = 1 / (1 + np.exp(-(strength / true_temperature + true_bias)))
+    truth = np.where(rng.random(truth.shape) < chance, LESION, LIVER).astype(np.uint8)
+    logits = np.full((9, *truth.shape), -30.0, np.float32)
+    logits[LESION], logits[LIVER] = strength, 0.0
+    trials = [calibrate.Trial("x", "CT", logits, truth) for _ in range(3)]
+    temperature, bias = calibrate.fit_temperature(trials)
+    assert temperature == pytest.approx(true_temperature, rel=0.12)
+    assert bias == pytest.approx(true_bias, abs=0.1)
+
+
+def test_logistic_is_recovered() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(6000, 2))
+    chance = 1 / (1 + np.exp(-(-0.5 + features @ [2.0, -1.0])))
+    weights = calibrate.fit_logistic(features, (rng.random(6000) < chance).astype(float))
+    assert weights == pytest.approx([-0.5, 2.0, -1.0], abs=0.15)
+
+
+@pytest.mark.parametrize("shift", [-2.0, 2.0, 4.0])
+def test_surface_offset_of_a_grown_ball(shift: float) -> None:
+    i, j, k = np.indices((80, 80, 80)) * 2.0 - 79.3
+    distance = np.sqrt(i**2 + j**2 + k**2)
+    offset = calibrate.offset_mm(distance < 50 + shift, distance < 50, 2.0)
+    assert offset == pytest.approx(shift, rel=0.15)
