@@ -1,0 +1,195 @@
+"""Measure: a volume and its masks in, facts and the lesion table out. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burden.errors import GeometryError
+from burden.facts import Fact, Facts
+from burden.findings import Finding
+from burden.image import Labels, Segmentation, Volume
+from burden.lesions import Lesion
+from burden.measure import check
+from burden.measure.anatomy import Anatomy, given_anatomy, unknown_anatomy
+from burden.measure.components import separate
+from burden.measure.distances import counts, distances, hilum_point
+from burden.measure.fact import at_least_seen, invalid
+from burden.measure.frilling import OPTIONS, frilling_types
+from burden.measure.remnant import remnants
+from burden.measure.scene import Scene
+from burden.measure.table import lesion_rows
+from burden.measure.tissue import Tissue
+from burden.measure.uncertainty import draw, errors_of
+from burden.measure.volumes import by_anatomy, organs, whole
+
+MEASUREMENTS: dict[str, Callable[[Scene], Iterable[Fact]]] = {
+    "whole": whole,
+    "counts": counts,
+    "anatomy": by_anatomy,
+    "frilling": frilling_types,
+    "remnants": remnants,
+    "distances": distances,
+    "organs": organs,
+}
+"""Every measurement: facts of a scene. Each entry passes the contract in tests/measure."""
+
+_SEEN = ("liver.volume", "tumor.volume", "lesion.count", "lesion.largest_diameter", "segments.involved")
+Window = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured.
+
+    Parameters
+    ----------
+    liver
+        The liver with every lesion counted.
+    lesion_labels
+        1..n as in ``lesions``.
+    segments
+        Couinaud 1..8; 0 where unknown.
+    """
+
+    facts: Facts
+    lesions: tuple[Lesion, ...]
+    liver: Labels
+    lesion_labels: Labels
+    segments: Labels
+    findings: tuple[Finding, ...]
+
+
+def measure(
+    volume: Volume, found: Segmentation, patient: Facts, *, draws: int = 256, seed: int = 0
+) -> Measured:
+    """Measure everything in :data:`MEASUREMENTS` on the native grid.
+
+    Parameters
+    ----------
+    draws
+        Joint draws of the measurement error; 0 takes the masks at their word, and every
+        measured value is then one exact number.
+
+    Raises
+    ------
+    NotALiverError
+        Where there is no liver to measure.
+    GeometryError
+        Where the masks are not on the grid of the volume.
+    """
+    if not found.liver.grid.same_as(volume.grid):
+        raise GeometryError("the masks are not on the grid of the image.", where=found.source)
+    scene, notes = prepare(volume, found, patient, draws=draws, seed=seed)
+    facts = [fact for measurement in MEASUREMENTS.values() for fact in measurement(scene)]
+    cut = check.cut_area_mm2(_liver(found), volume.grid)
+    given = drawn_by_people(found)
+    liver_ml = float(np.count_nonzero(scene.liver)) * volume.grid.voxel_ml
+    said = (*found.findings, *notes)
+    said += tuple(check.findings(volume, found, liver_ml, cut, len(scene.rows), given=given))
+    return Measured(
+        facts=Facts(_withdraw(facts, said)),
+        lesions=scene.rows,
+        liver=_whole_grid(scene.liver, scene.window, volume, {1: "liver"}),
+        lesion_labels=_whole_grid(scene.lesions, scene.window, volume, {}),
+        segments=_whole_grid(scene.anatomy.segments, scene.window, volume, {}),
+        findings=said,
+    )
+
+
+def drawn_by_people(found: Segmentation) -> bool:
+    """Whether masks were given, rather than found by a model that states its errors."""
+    return found.lesion_existence is None and found.lesion_boundary_sd_mm == 0.0
+
+
+def prepare(
+    volume: Volume, found: Segmentation, patient: Facts, *, draws: int, seed: int
+) -> tuple[Scene, tuple[Finding, ...]]:
+    """Cut to the liver, tell lesions apart, find segments, fill the table, draw."""
+    given = drawn_by_people(found)
+    liver = _liver(found)
+    check.require_liver(liver, volume.grid, given=given, where=volume.origin.path)
+    window = _window(liver | (found.lesions.data > 0))
+    grid = volume.grid.crop([w.start for w in window], [w.stop for w in window])
+    parts = separate(
+        found.lesions.data[window],
+        liver[window],
+        given=found.separate,
+        keep_all=given,
+        voxel_ml=grid.voxel_ml,
+        world=grid.affine,
+    )
+    tissue = Tissue(grid, parts.liver, parts.labels, parts.boxes)
+    complete = check.cut_area_mm2(liver, volume.grid) < check.CUT_MM2
+    anatomy = _anatomy(found, tissue, window, complete=complete)
+    portal = None if found.structures is None else found.structures.named("portal_vein")
+    chance = found.lesion_probability
+    shape = np.array(volume.grid.shape)
+    rows = lesion_rows(
+        tissue,
+        anatomy,
+        found,
+        volume.data[window],
+        None if chance is None else chance[window],
+        hilum_point(None if portal is None else portal[window], parts.liver, grid),
+        (np.array([w.start for w in window]) == 0, np.array([w.stop for w in window]) == shape),
+        window[grid.slice_axis].start,
+    )
+    spread = None
+    if draws:
+        errors = errors_of(found.lesion_boundary_sd_mm, found.liver_boundary_sd_mm, given=given)
+        spread = draw(tissue, rows, anatomy, errors, draws=draws, seed=seed)
+    scene = Scene(volume, found, patient, tissue, window, anatomy, rows, spread, complete)
+    return scene, (*parts.findings, *anatomy.findings)
+
+
+def _liver(found: Segmentation) -> NDArray[np.bool_]:
+    return np.asarray(found.liver.data > 0)
+
+
+def _anatomy(found: Segmentation, tissue: Tissue, window: Window, *, complete: bool) -> Anatomy:
+    if found.segments is not None and (found.segments.data[window] > 0).any():
+        return given_anatomy(found.segments.data[window], tissue.liver, tissue.grid)
+    return unknown_anatomy(tissue.liver.shape, "no segments given")
+
+
+def _window(mask: NDArray[np.bool_]) -> Window:
+    """Bounding box, one voxel wider where the image allows."""
+    spans = []
+    for axis in range(3):
+        seen = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        spans.append(slice(max(int(seen[0]) - 1, 0), min(int(seen[-1]) + 2, mask.shape[axis])))
+    return spans[0], spans[1], spans[2]
+
+
+def _withdraw(facts: Iterable[Fact], said: tuple[Finding, ...]) -> Iterable[Fact]:
+    """Facts as the findings leave them: taken back, or turned into lower bounds."""
+    codes = {f.code: f.text for f in said}
+    for fact in facts:
+        against = next((f for f in said if _names(f.invalidates, fact.id)), None)
+        if against is not None:
+            yield invalid(fact, against.text, OPTIONS if fact.id.startswith("frilling.") else ())
+        elif check.CUT_CODE in codes and fact.id in _SEEN:
+            yield at_least_seen(fact, codes[check.CUT_CODE])
+        elif check.BLIND_CODE in codes and fact.id in (*_SEEN[1:], "tumor.burden"):
+            ceiling = 100.0 if fact.id == "tumor.burden" else np.inf
+            yield at_least_seen(fact, codes[check.BLIND_CODE], ceiling)
+        else:
+            yield fact
+
+
+def _names(patterns: tuple[str, ...], fact_id: str) -> bool:
+    return any(fact_id.startswith(p[:-1]) if p.endswith("*") else fact_id == p for p in patterns)
+
+
+def _whole_grid(
+    part: NDArray[np.generic], window: Window, volume: Volume, names: dict[int, str]
+) -> Labels:
+    """Labels of the box, back on the grid of the image."""
+    top = int(part.max(initial=0))
+    data = np.zeros(volume.grid.shape, np.uint8 if top < 256 else np.uint16)
+    data[window] = part
+    return Labels(data, volume.grid, names)

@@ -1,0 +1,115 @@
+"""What the reader should know before trusting the numbers, and what is no liver at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from burden.errors import NotALiverError
+from burden.findings import Finding
+from burden.grid import Grid
+from burden.image import Segmentation, Volume
+from burden.measure.components import MIN_ML
+from burden.measure.diameters import sphere_diameter
+
+CUT_MM2 = 100.0
+"""A liver that meets the edge of the image over this area or more is cut by it."""
+CONVINCING_ML = 150.0
+CONVINCING_SHARE = 0.6
+USUAL_ML = (500.0, 8000.0)
+THICK_MM = 5.0
+CUT_CODE = "liver-cut-by-field-of-view"
+BLIND_CODE = "non-contrast-ct"
+_LOST = (
+    "tumor.burden*",
+    "flr.*",
+    "debulk.*",
+    "frilling.*",
+    "segment.*",
+    "lesion.count_right",
+    "lesion.count_left",
+    "lesion.min_distance_*",
+)
+_TRY = "Check that the series shows the liver, or give a liver mask."
+Mask = NDArray[np.bool_]
+
+
+def require_liver(liver: Mask, grid: Grid, *, given: bool, where: str) -> None:
+    """Refuse what cannot be a liver.
+
+    Raises
+    ------
+    NotALiverError
+        For an empty mask; for a model's mask also where it is too small or in pieces.
+    """
+    ml = float(np.count_nonzero(liver)) * grid.voxel_ml
+    if ml == 0.0:
+        raise NotALiverError("no liver in this image.", where=where, hint=_TRY)
+    if given:
+        return
+    if ml < CONVINCING_ML:
+        raise NotALiverError(
+            f"only {ml:.0f} mL look like liver, too little to be one.", where=where, hint=_TRY
+        )
+    pieces = cc3d.connected_components(liver, connectivity=26)
+    largest = int(np.bincount(pieces.ravel())[1:].max())
+    if largest * grid.voxel_ml < CONVINCING_SHARE * ml:
+        raise NotALiverError(
+            "what looks like liver is scattered over the image.", where=where, hint=_TRY
+        )
+
+
+def cut_area_mm2(liver: Mask, grid: Grid) -> float:
+    """Largest area over which the liver meets a face of the image, mm2."""
+    voxel = float(np.prod(grid.spacing))
+    faces = [
+        np.count_nonzero(face) * voxel / grid.spacing[axis]
+        for axis in range(3)
+        for face in np.moveaxis(liver, axis, 0)[[0, -1]]
+    ]
+    return float(max(faces))
+
+
+def findings(
+    volume: Volume, found: Segmentation, liver_ml: float, cut_mm2: float, lesions: int, *, given: bool
+) -> Iterator[Finding]:
+    """Everything to be said about one case; ``lesions`` is their number."""
+    thick = volume.grid.spacing[volume.grid.slice_axis]
+    if cut_mm2 >= CUT_MM2:
+        yield Finding(
+            CUT_CODE,
+            "error",
+            f"The liver is cut by the edge of the image over {cut_mm2 / 100:.0f} cm2: volumes are what "
+            "was seen, at least; burden, remnant and distribution are not known.",
+            _LOST,
+        )
+    elif not USUAL_ML[0] <= liver_ml <= USUAL_ML[1]:
+        yield Finding(
+            "liver-volume-unusual",
+            "warning",
+            f"A liver of {liver_ml:.0f} mL is outside the usual {USUAL_ML[0]:.0f} to "
+            f"{USUAL_ML[1]:.0f} mL: check its outline.",
+        )
+    if thick > THICK_MM:
+        yield Finding(
+            "thick-slices",
+            "warning",
+            f"Slices are {thick:.1f} mm thick: RECIST 1.1 does not measure lesions under "
+            f"{2 * thick:.0f} mm here.",
+        )
+    if volume.phase == "non-contrast" and volume.modality == "CT" and not given:
+        yield Finding(
+            BLIND_CODE,
+            "warning",
+            "CT without contrast medium hides many metastases: lesion numbers are lower bounds.",
+        )
+    if lesions == 0 and not given:
+        size = max(sphere_diameter(MIN_ML), 1.5 * thick)
+        yield Finding(
+            "no-lesion-found",
+            "warning",
+            f"No lesion was found; lesions under about {size:.0f} mm could not have been.",
+        )

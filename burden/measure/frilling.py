@@ -1,0 +1,211 @@
+"""Frilling distribution type, each reading as a function of the lesion table's numbers.
+
+No source prints a threshold; these are this program's operational definitions, written down
+here and nowhere else (rules inventory A2).
+
+A lesion *is in* a hemiliver that holds 10 % or more of it (right = segments 5-8, left = 2-4;
+segment 1 counts to neither). *Both lobes* means that each hemiliver has a lesion in it.
+One lobe is *predominant* where the other holds less than 25 % of the tumor volume, and no
+lesion that lies mostly in the other is longer than half of the longest lesion.
+
+====================  ==============  ================  ================
+lesions               2024 wording    ENETS 2012        original 2009
+====================  ==============  ================  ================
+none                  none            none              none
+one                   I               I                 I
+several, one lobe     I               I                 II
+several, within two   by lobes        I                 by lobes
+adjacent segments
+both, predominant     II              II                II
+both, not so          III             III               III
+====================  ==============  ================  ================
+
+Sources: S3 2.2 (2024 wording: I is a single, one-lobe lesion), S1 Fig. 1, ENETS 2012 (I:
+confined to one lobe or two adjacent segments), Frilling 2009 (I: a single metastasis of any
+size; II: an isolated bulk with smaller deposits; III: disseminated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burden.facts import Fact
+from burden.measure.anatomy import LEFT, RIGHT
+from burden.measure.fact import choice, unknown
+from burden.measure.scene import Scene
+from burden.measure.table import CROSSING
+
+OPTIONS = ("none", "I", "II", "III")
+LESSER_SHARE = 0.25
+SATELLITE = 0.5
+READINGS = {"": "2024", ".enets2012": "enets", ".frilling2009": "2009"}
+
+ADJACENT = frozenset(
+    frozenset(p)
+    for p in ((1, 2), (1, 4), (1, 7), (1, 8), (2, 3), (2, 4), (3, 4), (4, 5), (4, 8), (5, 6), (5, 8))
+) | {frozenset((6, 7)), frozenset((7, 8))}
+"""Couinaud segments with a common border."""
+
+
+@dataclass(frozen=True)
+class Spreading:
+    """Where the tumor of one liver lies, in numbers.
+
+    Parameters
+    ----------
+    count
+        Lesions.
+    sides
+        Hemilivers with a lesion in them: ``right``, ``left``, ``both``, ``caudate`` where it is in
+        segment 1 alone, ``unknown`` without segments.
+    segments
+        Couinaud segments with 10 % or more of some lesion.
+    lesser_share
+        Share of the tumor volume in the hemiliver with less of it.
+    satellite_ratio
+        Longest lesion lying mostly in the lesser hemiliver over the longest of all; 0 without.
+    """
+
+    count: int
+    sides: str
+    segments: frozenset[int]
+    lesser_share: float
+    satellite_ratio: float
+
+    @property
+    def predominant(self) -> bool:
+        """Whether one hemiliver clearly carries the disease."""
+        return self.lesser_share < LESSER_SHARE and self.satellite_ratio <= SATELLITE
+
+
+Numbers = NDArray[np.float64]
+
+
+def spreading(
+    ml: Numbers, long_mm: Numbers, right: Numbers, left: Numbers, by_segment: Numbers
+) -> Spreading:
+    """Summarise a lesion table; arrays of one value a lesion, shares of ``by_segment`` (n, 9)."""
+    if len(ml) == 0:
+        return Spreading(0, "unknown", frozenset(), 0.0, 0.0)
+    in_right, in_left = bool((right >= CROSSING).any()), bool((left >= CROSSING).any())
+    sides = {(True, True): "both", (True, False): "right", (False, True): "left"}.get(
+        (in_right, in_left), "caudate" if by_segment.any() else "unknown"
+    )
+    volumes = float(ml @ right), float(ml @ left)
+    lesser = 0 if volumes[0] < volumes[1] else 1
+    mostly = (right > left) if lesser == 0 else (left > right)
+    longest = float(long_mm.max())
+    ratio = float(long_mm[mostly].max()) / longest if mostly.any() and longest > 0 else 0.0
+    held = np.flatnonzero((by_segment[:, 1:] >= CROSSING).any(0)) + 1
+    return Spreading(
+        count=len(ml),
+        sides=sides,
+        segments=frozenset(int(n) for n in held),
+        lesser_share=volumes[lesser] / max(sum(volumes), 1e-12),
+        satellite_ratio=ratio,
+    )
+
+
+def type_2024(s: Spreading) -> str:
+    """Type in the wording of the 2024 review; several lesions in one lobe read as I."""
+    if s.count == 0:
+        return "none"
+    if s.count == 1 or s.sides != "both":
+        return "I"
+    return "II" if s.predominant else "III"
+
+
+def type_enets2012(s: Spreading) -> str:
+    """Type as ENETS 2012 reads it: I is confined to one lobe or two adjacent segments."""
+    if s.count and (len(s.segments) <= 1 or s.segments in ADJACENT):
+        return "I"
+    return type_2024(s)
+
+
+def type_2009(s: Spreading) -> str:
+    """Type of the 2009 paper: I is a single metastasis, whatever its size and lobe."""
+    if s.count > 1 and s.sides != "both":
+        return "II"
+    return type_2024(s)
+
+
+RULES = {"2024": type_2024, "enets": type_enets2012, "2009": type_2009}
+
+
+def frilling_types(scene: Scene) -> Iterator[Fact]:
+    """The type under each reading, with its numbers and the sentence to dictate."""
+    rows = scene.rows
+    if len(rows) > 1 and not scene.anatomy.known:
+        for suffix in READINGS:
+            left_over = OPTIONS[2:] if suffix == ".frilling2009" else OPTIONS[1:]
+            why = "several lesions, and no segments to tell the lobes"
+            yield unknown(f"frilling.type{suffix}", "", why, left_over)
+        return
+    numbers = [(r.volume_ml, r.recist_long_mm, *_sides(r.segments)) for r in rows]
+    table = np.array(numbers).reshape(-1, 4)
+    shares = np.array([[r.segments.get(n, 0.0) for n in range(9)] for r in rows]).reshape(-1, 9)
+    seen = spreading(table[:, 0], table[:, 1], table[:, 2], table[:, 3], shares)
+    drawn = _drawn(scene, shares)
+    types = {reading: rule(seen) for reading, rule in RULES.items()}
+    for suffix, reading in READINGS.items():
+        rule = RULES[reading]
+        draws = None if drawn is None else np.array([rule(s) for s in drawn])
+        note = sentence(seen, types)
+        yield choice(f"frilling.type{suffix}", types[reading], draws, scene.source, note)
+
+
+def sentence(s: Spreading, types: dict[str, str]) -> str:
+    """What a radiologist would dictate, with the numbers behind it."""
+    if s.count == 0:
+        return "No liver lesion."
+    where = {
+        "both": "both lobes",
+        "right": "the right lobe",
+        "left": "the left lobe",
+        "caudate": "the caudate lobe",
+        "unknown": "the liver (lobe not known)",
+    }
+    if s.count == 1:
+        text = f"Solitary lesion in {where[s.sides]}."
+    elif s.sides != "both":
+        text = f"{s.count} lesions, confined to {where[s.sides]}."
+    else:
+        kind = "one lobe predominant with smaller deposits in the other" if s.predominant else "diffuse"
+        text = (
+            f"{s.count} lesions in both lobes, {kind}; the lesser lobe holds "
+            f"{100 * s.lesser_share:.0f} % of the tumor volume, its longest lesion is "
+            f"{100 * s.satellite_ratio:.0f} % of the longest."
+        )
+    if len(set(types.values())) > 1:
+        text += (
+            f" Readings differ: type {types['2024']} in the 2024 wording, {types['enets']} by ENETS "
+            f"2012, {types['2009']} by the 2009 paper."
+        )
+    return text
+
+
+def _sides(segments: dict[int, float]) -> tuple[float, float]:
+    return sum(segments.get(n, 0.0) for n in RIGHT), sum(segments.get(n, 0.0) for n in LEFT)
+
+
+def _drawn(scene: Scene, shares: Numbers) -> list[Spreading] | None:
+    spread = scene.spread
+    if spread is None:
+        return None
+    found = []
+    for k in range(len(spread.liver_ml)):
+        here = spread.exists[k]
+        found.append(
+            spreading(
+                spread.lesion_ml[k, here],
+                spread.long_mm[k, here],
+                spread.right_share[k, here],
+                spread.left_share[k, here],
+                shares[here],
+            )
+        )
+    return found

@@ -1,0 +1,131 @@
+"""Future liver remnant and debulking of the standard hepatectomies.
+
+Couinaud segments removed, after the Brisbane terms. The caudate (segment 1) stays unless a
+plan says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burden.facts import Fact, Facts, Interval
+from burden.measure.fact import TAIL, number, unknown
+from burden.measure.scene import Scene
+from burden.measure.volumes import NO_SEGMENTS, percent
+
+PLANS: dict[str, tuple[int, ...]] = {
+    "right_hepatectomy": (5, 6, 7, 8),
+    "left_hepatectomy": (2, 3, 4),
+    "extended_right": (4, 5, 6, 7, 8),
+    "extended_left": (2, 3, 4, 5, 8),
+    "left_lateral": (2, 3),
+    "right_posterior": (6, 7),
+    "central": (4, 5, 8),
+}
+MIN_FLR_PERCENT = 30.0
+"""What must stay for a plan to be the best one (S1 Isolated surgical resection)."""
+
+_SEGMENTS = tuple(range(1, 9))
+_PARTS = (
+    ("flr.{}.volume", "mL"),
+    ("flr.{}.percent", "%"),
+    ("flr.{}.sflr", "%"),
+    ("debulk.{}.percent", "%"),
+)
+Parts = dict[str, tuple[float, NDArray[np.float64] | None]]
+
+
+def remnants(scene: Scene) -> Iterator[Fact]:
+    """FLR, sFLR and debulking of every plan, and of the best one."""
+    if not scene.anatomy.known:
+        for plan in (*PLANS, "best"):
+            yield from (unknown(i.format(plan), unit, NO_SEGMENTS) for i, unit in _PARTS)
+        return
+    parts = {plan: _parts(scene, removed) for plan, removed in PLANS.items()}
+    body = estimated_liver_ml(scene.patient)
+    for plan, removed in PLANS.items():
+        yield from _facts(scene, plan, parts[plan], body, f"removes segments {_list(removed)}")
+    good = [p for p in PLANS if parts[p]["percent"][0] >= MIN_FLR_PERCENT]
+    if scene.rows and good:
+        best = max(good, key=lambda p: parts[p]["debulk"][0])
+        note = f"{best}: clears most tumor of the plans that leave >= {MIN_FLR_PERCENT:.0f} %"
+        yield from _facts(scene, "best", parts[best], body, note)
+        return
+    why = "no tumor to remove" if good else f"no standard plan leaves {MIN_FLR_PERCENT:.0f} %"
+    yield from (unknown(i.format("best"), unit, why) for i, unit in _PARTS)
+
+
+def estimated_liver_ml(patient: Facts) -> Interval | None:
+    """Total liver volume expected of the body, mL (Vauthey 2002): -794.41 + 1267.28 x BSA.
+
+    Body surface by Mosteller: sqrt(height cm x weight kg / 3600). None where height or weight
+    is not known, or the formula has left its range (small children).
+    """
+    sizes = [patient[i].value for i in ("patient.height", "patient.weight") if i in patient]
+    known = [s for s in sizes if isinstance(s, Interval) and s.low > 0 and s.high < np.inf]
+    if len(known) < 2:
+        return None
+    low, high = (
+        -794.41 + 1267.28 * float(np.sqrt(np.prod(ends) / 3600.0))
+        for ends in ([s.low for s in known], [s.high for s in known])
+    )
+    return Interval(low, high) if low > 0 else None
+
+
+def _parts(scene: Scene, removed: tuple[int, ...]) -> Parts:
+    """Estimate and draws of each part of a plan."""
+    stays = [n for n in _SEGMENTS if n not in removed]
+    gone = list(removed)
+    liver, tumor, spread = scene.segment_ml, scene.segment_tumor_ml, scene.spread
+    flr = float(liver[stays].sum() - tumor[stays].sum())
+    functioning = float(liver.sum() - tumor.sum())
+    cleared = float(100.0 * tumor[gone].sum() / tumor.sum()) if tumor.sum() > 0 else 0.0
+    measured = (flr, 100.0 * flr / max(functioning, 1e-9), cleared)
+    if spread is None:
+        return {
+            key: (value, None)
+            for key, value in zip(("volume", "percent", "debulk"), measured, strict=True)
+        }
+    livers, tumors = spread.segment_ml, spread.segment_tumor_ml
+    flrs = np.maximum(livers[:, stays].sum(1) - tumors[:, stays].sum(1), 0.0)
+    shares = percent(flrs, livers.sum(1) - tumors.sum(1))
+    clears = percent(tumors[:, gone].sum(1), tumors.sum(1))
+    return {"volume": (flr, flrs), "percent": (measured[1], shares), "debulk": (cleared, clears)}
+
+
+def _facts(scene: Scene, plan: str, parts: Parts, body: Interval | None, note: str) -> Iterator[Fact]:
+    source, note = scene.source, f"{note}; {scene.anatomy.source}"
+    yield number(f"flr.{plan}.volume", "mL", *parts["volume"], source, f"without tumor; {note}")
+    yield number(
+        f"flr.{plan}.percent", "%", *parts["percent"], source, f"of (total liver - tumor); {note}"
+    )
+    if body is None:
+        yield unknown(f"flr.{plan}.sflr", "%", "needs the patient's height and weight (adults)")
+    else:
+        yield _standardised(plan, parts["volume"], body, source, note)
+    if scene.rows:
+        yield number(f"debulk.{plan}.percent", "%", *parts["debulk"], source, note)
+    else:
+        yield unknown(f"debulk.{plan}.percent", "%", "no tumor to remove")
+
+
+def _standardised(
+    plan: str, flr: tuple[float, NDArray[np.float64] | None], body: Interval, source: str, note: str
+) -> Fact:
+    """FLR by body size; the interval also spans what is not known of the body's size."""
+    typical = 0.5 * (body.low + body.high)
+    draws = None if flr[1] is None else 100.0 * flr[1] / typical
+    low, high = (flr[0], flr[0]) if flr[1] is None else np.quantile(flr[1], (TAIL, 1.0 - TAIL))
+    text = f"of {typical:.0f} mL expected by body size (Vauthey 2002, Mosteller BSA); {note}"
+    fact = number(f"flr.{plan}.sflr", "%", 100.0 * flr[0] / typical, draws, source, text)
+    span = Interval(
+        100.0 * min(float(low), flr[0]) / body.high, 100.0 * max(float(high), flr[0]) / body.low
+    )
+    return Fact(fact.id, span, "%", fact.source, draws, fact.estimate, note=text)
+
+
+def _list(segments: tuple[int, ...]) -> str:
+    return ", ".join(map(str, segments))

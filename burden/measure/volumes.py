@@ -1,0 +1,87 @@
+"""Volumes and burden: whole liver, hemilivers, segments, and other organs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burden.facts import Fact
+from burden.measure.anatomy import LEFT, RIGHT
+from burden.measure.fact import number, unknown
+from burden.measure.scene import Scene
+from burden.measure.table import CROSSING
+
+BURDEN_IS = "lesions / (liver with lesions) x 100"
+NO_SEGMENTS = "no Couinaud segments: none given, and none could be predicted"
+
+
+def whole(scene: Scene) -> Iterator[Fact]:
+    """Liver and tumor volume and percent hepatic replacement (LiTS definition, S1 Table 2)."""
+    voxel = scene.grid.voxel_ml
+    liver = float(np.count_nonzero(scene.liver)) * voxel
+    tumor = float(np.count_nonzero(scene.lesions)) * voxel
+    spread = scene.spread
+    yield number("liver.volume", "mL", liver, None if spread is None else spread.liver_ml, scene.source)
+    yield number("tumor.volume", "mL", tumor, None if spread is None else spread.tumor_ml, scene.source)
+    draws = None if spread is None else percent(spread.tumor_ml, spread.liver_ml)
+    yield number("tumor.burden", "%", 100.0 * tumor / liver, draws, scene.source, BURDEN_IS)
+
+
+def by_anatomy(scene: Scene) -> Iterator[Fact]:
+    """Burden of each hemiliver; volume and tumor volume of each segment; segments involved."""
+    ids = {f"tumor.burden_{side}": "%" for side in ("right", "left")}
+    ids |= {f"segment.{n}.{what}": "mL" for n in range(1, 9) for what in ("volume", "tumor_volume")}
+    if not scene.anatomy.known:
+        yield from (
+            unknown(i, unit, NO_SEGMENTS) for i, unit in (ids | {"segments.involved": "1"}).items()
+        )
+        return
+    note, spread = scene.anatomy.source, scene.spread
+    for side, group in (("right", RIGHT), ("left", LEFT)):
+        liver, tumor = scene.segment_ml[group].sum(), scene.segment_tumor_ml[group].sum()
+        if liver <= 0:
+            yield unknown(f"tumor.burden_{side}", "%", f"no {side} hemiliver in the mask")
+            continue
+        draws = None
+        if spread is not None:
+            draws = percent(spread.segment_tumor_ml[:, group].sum(1), spread.segment_ml[:, group].sum(1))
+        yield number(f"tumor.burden_{side}", "%", 100.0 * tumor / liver, draws, scene.source, note)
+    for n in range(1, 9):
+        draws = None if spread is None else spread.segment_ml[:, n]
+        yield number(f"segment.{n}.volume", "mL", scene.segment_ml[n], draws, scene.source, note)
+        draws = None if spread is None else spread.segment_tumor_ml[:, n]
+        yield number(
+            f"segment.{n}.tumor_volume", "mL", scene.segment_tumor_ml[n], draws, scene.source, note
+        )
+    held = np.array([[r.segments.get(n, 0.0) >= CROSSING for n in range(1, 9)] for r in scene.rows])
+    held = held.reshape(-1, 8)
+    draws = None
+    if spread is not None:
+        draws = np.array([held[here].any(0).sum() for here in spread.exists], dtype=float)
+    note = f"hold {CROSSING:.0%} or more of some lesion; {note}"
+    yield number("segments.involved", "1", float(held.any(0).sum()), draws, scene.source, note)
+
+
+def organs(scene: Scene) -> Iterator[Fact]:
+    """Volume of the spleen, where it was segmented and is whole."""
+    structures = scene.found.structures
+    spleen = None if structures is None else structures.named("spleen")
+    if spleen is None or not spleen.any():
+        yield unknown("spleen.volume", "mL", "the spleen was not segmented")
+    elif touches_edge(spleen):
+        yield unknown("spleen.volume", "mL", "the spleen is cut by the edge of the image")
+    else:
+        ml = float(np.count_nonzero(spleen)) * scene.volume.grid.voxel_ml
+        yield number("spleen.volume", "mL", ml, None, scene.source)
+
+
+def touches_edge(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask reaches a face of its array."""
+    return any(bool(face.any()) for axis in range(3) for face in np.moveaxis(mask, axis, 0)[[0, -1]])
+
+
+def percent(part: NDArray[np.floating], whole_ml: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Draw by draw ``part / whole x 100``, kept within 0 and 100."""
+    return np.asarray(np.clip(100.0 * part / np.maximum(whole_ml, 1e-9), 0.0, 100.0))
