@@ -7,7 +7,7 @@ What was entered or measured wins over what is derived; where the two cannot bot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -22,8 +22,12 @@ from burden.vocabulary import YES_NO, vocabulary
 DERIVED = "derived: "
 Array = NDArray[np.float64]
 
-_PORTAL = frozenset({"small_bowel", "pancreas", "duodenum", "appendix", "colon"})
-_NOT_PORTAL = frozenset({"rectum", "lung"})
+# Of the stomach only the distal part is named, and an unknown primary may be anywhere.
+_DRAINAGE = {
+    **dict.fromkeys(("small_bowel", "pancreas", "duodenum", "appendix", "colon"), ("yes",)),
+    **dict.fromkeys(("rectum", "lung"), ("no",)),
+    **dict.fromkeys(("stomach", "unknown_primary", "other"), YES_NO),
+}
 
 
 def derive(facts: Facts) -> Facts:
@@ -54,9 +58,8 @@ def _run(facts: Facts) -> tuple[Facts, list[Finding]]:
 def _adds_to(given: Fact, new: Fact) -> bool:
     """Whether the derived value only narrows an entered one; measurements stay as they are."""
     one, other = given.value, new.value
-    if not given.valid or given.source.startswith("measured") or given.draws is not None:
-        return False
-    if one == other:
+    measured = given.source.startswith("measured") and given.best is not None
+    if not given.valid or measured or given.draws is not None or one == other:
         return False
     if isinstance(one, Choice) and isinstance(other, Choice):
         return one.covers(other)
@@ -196,40 +199,31 @@ def _burden(facts: Facts) -> tuple[Fact, ...]:
 
 def _portal_drainage(facts: Facts) -> tuple[Fact, ...]:
     """S1 Table 2: from the distal stomach to the sigmoid colon, and the pancreas."""
-    sites = _options(facts, "primary.site")
-    if not sites:
-        return ()
-    options = {
-        answer
-        for site in sites
-        for answer in (("yes",) if site in _PORTAL else ("no",) if site in _NOT_PORTAL else YES_NO)
-    }
-    return (_choice("primary.portal_drainage", options, "from the site of the primary"),)
+    new = "primary.portal_drainage"
+    return _mapped(facts, "primary.site", new, _DRAINAGE, "from the site of the primary")
 
 
 def _bilobar(facts: Facts) -> tuple[Fact, ...]:
     """Tumor in both hemilivers: by lesion counts, else by the distribution type."""
+    new = "liver_disease.bilobar"
     counts = _numbers(facts, "lesion.count_right", "lesion.count_left")
-    if counts is not None and not any(getattr(c.value, "is_unknown", True) for c in counts):
-        lows = [getattr(c.value, "low", 0.0) for c in counts]
-        highs = [getattr(c.value, "high", 0.0) for c in counts]
-        options = ({"yes"} if min(highs) >= 1 else set()) | ({"no"} if min(lows) < 1 else set())
-        return (_choice("liver_disease.bilobar", options or {"no"}, "from lesion counts"),)
-    types = _options(facts, "frilling.type")
-    if not types:
-        return ()
-    options = {"yes" if kind in ("II", "III") else "no" for kind in types}
-    return (_choice("liver_disease.bilobar", options, "from the distribution type"),)
+    if counts is not None:
+        ends = [c.value for c in counts if isinstance(c.value, Interval) and not c.value.is_unknown]
+        if len(ends) == len(counts):
+            options = {"yes"} if all(e.high >= 1 for e in ends) else set()
+            options |= {"no"} if any(e.low < 1 for e in ends) else set()
+            fewest = _joint(np.minimum, counts)
+            draws = None if fewest is None else np.where(fewest >= 1, "yes", "no")
+            return (_choice(new, options, "from lesion counts", draws),)
+    by_type = {"none": ("no",), "I": ("no",), "II": ("yes",), "III": ("yes",)}
+    return _mapped(facts, "frilling.type", new, by_type, "from the distribution type")
 
 
 def _extensive(facts: Facts) -> tuple[Fact, ...]:
     """Type III is disseminated, type I a single lesion; type II is for people to judge."""
-    types = _options(facts, "frilling.type")
-    if not types:
-        return ()
-    known = {"III": ("yes",), "I": ("no",), "none": ("no",)}
-    options = {answer for kind in types for answer in known.get(kind, YES_NO)}
-    return (_choice("liver_disease.extensive", options, "from the distribution type"),)
+    by_type = {"none": ("no",), "I": ("no",), "II": YES_NO, "III": ("yes",)}
+    new = "liver_disease.extensive"
+    return _mapped(facts, "frilling.type", new, by_type, "from the distribution type")
 
 
 def _extrahepatic(facts: Facts) -> tuple[Fact, ...]:
@@ -250,8 +244,24 @@ def _options(facts: Facts, fact_id: str) -> frozenset[str]:
     return value.options if isinstance(value, Choice) else frozenset()
 
 
-def _choice(fact_id: str, options: Iterable[str], source: str) -> Fact:
-    return Fact(fact_id, Choice(frozenset(options)), "", DERIVED + source)
+def _mapped(
+    facts: Facts, given_id: str, new_id: str, answers: Mapping[str, tuple[str, ...]], source: str
+) -> tuple[Fact, ...]:
+    """A choice that follows from another, option by option and draw by draw."""
+    given = facts.get(given_id)
+    if given is None:
+        return ()
+    options = {answer for option in _options(facts, given_id) for answer in answers[option]}
+    draws = None
+    if given.draws is not None and all(len(answers[str(d)]) == 1 for d in np.unique(given.draws)):
+        draws = np.array([answers[str(d)][0] for d in given.draws])
+    return (_choice(new_id, options, source, draws),)
+
+
+def _choice(
+    fact_id: str, options: Iterable[str], source: str, draws: NDArray[np.str_] | None = None
+) -> Fact:
+    return Fact(fact_id, Choice(frozenset(options)), "", DERIVED + source, draws)
 
 
 _RULES: tuple[Callable[[Facts], Iterable[Fact]], ...] = (

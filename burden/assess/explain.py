@@ -74,13 +74,15 @@ def value_text(fact: Fact | None) -> str:
     if fact is None:
         return "not known"
     if isinstance(fact.value, Choice):
-        return _choice_text(fact.id, fact.value)
+        return _choice_text(fact, fact.value)
     return _number_text(fact, fact.value)
 
 
-def _choice_text(fact_id: str, value: Choice) -> str:
-    entry = vocabulary().find(fact_id)
+def _choice_text(fact: Fact, value: Choice) -> str:
+    entry = vocabulary().find(fact.id)
     options = entry.options if entry else ()
+    if isinstance(fact.best, str) and not value.is_exact:
+        return f"{fact.best} (or {' or '.join(sorted(value.options - {fact.best}))})"
     if value.is_exact or value.options != frozenset(options):
         return " or ".join(sorted(value.options))
     return "not known"

@@ -68,4 +68,4 @@ def _value(node: yaml.Node, loader: yaml.SafeLoader, path: Path, above: tuple[in
         return found
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, loader, path, inside) for item in node.value]
-    return loader.construct_object(node)  # type: ignore[no-untyped-call]
+    return loader.construct_object(node)
