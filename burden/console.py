@@ -11,6 +11,7 @@ from typing import Any
 
 from burden.errors import BurdenError, OutputError
 
+_PIPE_WIDTH = 160  # columns where there is no terminal to ask
 REPORT_BUGS = "https://github.com/liver-burden/liver-burden/issues"
 
 
@@ -36,7 +37,7 @@ class Console:
         else:
             from rich.console import Console as Rich
 
-            Rich(highlight=False, soft_wrap=not sys.stdout.isatty()).print(text)
+            Rich(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(text)
 
     def note(self, text: str) -> None:
         """Tell the user something in passing."""
