@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from burden.read.series import Group
     from burden.read.sources import Source
 
-__all__ = ["Candidate", "Study", "list_series", "read_facts", "read_mask", "read_study"]
+__all__ = [
+    "Candidate",
+    "Study",
+    "checked_mask",
+    "list_series",
+    "read_facts",
+    "read_mask",
+    "read_study",
+]
 
 
 @dataclass(frozen=True)
@@ -108,9 +116,14 @@ def list_series(path: Path) -> tuple[Candidate, ...]:
 
 def read_mask(path: Path, grid: Grid) -> Labels:
     """Labels of a NIfTI file or DICOM SEG on ``grid`` (nearest neighbour where grids differ)."""
+    return checked_mask(path, grid)[0]
+
+
+def checked_mask(path: Path, grid: Grid) -> tuple[Labels, tuple[Finding, ...]]:
+    """Like :func:`read_mask`, with findings that say what moving it to ``grid`` changed."""
     from burden.read import masks
 
-    return masks.read_mask(Path(path), grid)
+    return masks.checked_mask(Path(path), grid)
 
 
 def read_facts(path: Path) -> Facts:

@@ -17,7 +17,7 @@ from burden.facts import Choice, Fact, Facts, Interval
 from burden.read.units import converted
 from burden.vocabulary import Entry, vocabulary
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**18
 _KEYS = {"value", "low", "high", "unit", "note"}
 
 
@@ -45,6 +45,8 @@ def _pairs(path: Path) -> list[tuple[str, int, Any]]:
     """Top-level keys with the line they stand on, and their values."""
     import yaml
 
+    if path.is_dir():
+        raise InputError("a folder, not a facts file.", where=path)
     if not path.is_file():
         raise InputError("no such facts file.", where=path, hint="Check the path.")
     try:
@@ -86,7 +88,7 @@ def _checked(node: Any, path: Path) -> list[tuple[str, int, Any]]:
         loader = yaml.SafeLoader("")
         try:
             pairs.append((key, line, loader.construct_object(value_node, deep=True)))
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise RuleError(f"the value of {key} is no plain value.", where=f"{path}:{line}") from error
         finally:
             loader.dispose()

@@ -21,6 +21,8 @@ from burden.read.sources import Source
 from burden.read.stack import Stack
 from burden.read.tilt import straightened
 
+_DICOMDIR = "1.2.840.10008.1.3.10"
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -42,14 +44,14 @@ def look(source: Source) -> Found:
     broken: dict[str, int] = {}
     for entry in source.dicom:
         try:
-            slices.extend(read_headers(entry))
+            slices.extend(s for s in read_headers(entry) if s.file.sop_class != _DICOMDIR)
         except ValueError as error:
             broken[str(error)] = broken.get(str(error), 0) + 1
     if not slices:
         raise InputError(
-            f"{next(iter(broken), 'no readable DICOM header')}.",
+            f"{next(iter(broken), 'a DICOM directory without images')}.",
             where=source.path,
-            hint="The file may be truncated; export it again.",
+            hint="Export the series again, with all its images.",
         )
     findings = []
     if broken:
@@ -110,8 +112,8 @@ def build(source: Source, found: Found, group: Group) -> tuple[Volume, tuple[Fin
     stack = group.stack
     assert stack is not None  # noqa: S101 - refused groups never come here
     modality: Modality = "CT" if group.modality == "CT" else "MR"
-    data, digest = fill(stack.slices, modality)
-    findings = [*found.findings, *_preferred(found, group), *stack.findings]
+    data, digest = fill(stack.slices, modality, source.path)
+    findings = [*found.findings, *_preferred(found, group), *group.findings, *stack.findings]
     if stack.tilted:
         data, grid, finding = straightened(data, stack, modality)
         findings.append(finding)
@@ -130,7 +132,7 @@ def build(source: Source, found: Found, group: Group) -> tuple[Volume, tuple[Fin
     )
     volume = Volume(data, grid, modality, origin, phase=group.phase)
     patient, about = patient_facts(file.patient)
-    findings += [*fitness(volume, stack.slices[0].thickness, file.contrast), *about]
+    findings += [*fitness(volume, [s.thickness for s in stack.slices]), *about]
     return volume, tuple(findings), patient
 
 
@@ -146,13 +148,11 @@ def _grid(stack: Stack) -> Grid:
 def _preferred(found: Found, group: Group) -> list[Finding]:
     """Say when a better series had to be passed over, or the folder holds several studies."""
     findings = []
-    better = [g for g in found.groups if isinstance(g.refused, GeometryError) and g.score > group.score]
-    if better:
-        text = (
-            f"Series {better[0].uid} would have been preferred but cannot be used: "
-            f"{better[0].refused.what if better[0].refused else ''}"
-        )
-        findings.append(Finding("better-series-refused", "warning", text))
+    for other in found.groups:
+        if isinstance(other.refused, GeometryError) and other.score > group.score:
+            text = f"Series {other.uid} would be preferred but cannot be used: {other.refused.what}"
+            findings.append(Finding("better-series-refused", "warning", text))
+            break
     studies = {g.slices[0].file.study_uid for g in found.groups if g.modality in ("CT", "MR")}
     if len(studies) > 1:
         text = f"The input holds images of {len(studies)} studies; only one was used."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from burden.findings import Finding
@@ -10,35 +12,20 @@ from burden.image import Volume
 _THICK_MM = 5.0  # RECIST 1.1 (S: Eisenhauer 2009): measurable from 10 mm at 5 mm slices, else 2 x slice
 _LIVER_MM = 120.0  # a slab lower than this cannot hold an adult liver
 _COARSE_MM = 2.0
+_NO_AIR_HU = -200
 
 
-def fitness(volume: Volume, thickness: float, contrast: str) -> list[Finding]:
-    """Findings that follow from geometry and tags alone.
+def fitness(volume: Volume, thickness: Sequence[float] = ()) -> list[Finding]:
+    """Findings that follow from geometry, values and tags alone.
 
     Parameters
     ----------
     thickness
-        Nominal slice thickness, mm; 0 where not known.
-    contrast
-        Contrast agent as the header names it, or "".
+        Nominal thickness of every slice, mm; 0 where not known.
     """
     grid = volume.grid
     axis = grid.slice_axis
-    spacing = grid.spacing[axis]
-    findings = []
-    effective = max(thickness, spacing)
-    if effective > _THICK_MM:
-        text = (
-            f"Slices are {effective:.3g} mm thick: by RECIST 1.1 only lesions of "
-            f"{2 * effective:.3g} mm or more are measurable, and smaller ones may be missed."
-        )
-        findings.append(Finding("thick-slices", "warning", text))
-    if thickness and spacing > 1.05 * thickness:
-        text = (
-            f"{spacing - thickness:.3g} mm between slices were not imaged "
-            f"({thickness:.3g} mm slices every {spacing:.3g} mm)."
-        )
-        findings.append(Finding("gaps-between-slices", "info", text))
+    findings = _slices(grid.spacing[axis], thickness)
     height = _height(volume)
     if height < _LIVER_MM:
         text = (
@@ -50,12 +37,38 @@ def fitness(volume: Volume, thickness: float, contrast: str) -> list[Finding]:
     if in_plane > _COARSE_MM:
         text = f"Pixels are {in_plane:.3g} mm wide: diameters are uncertain by as much."
         findings.append(Finding("coarse-matrix", "warning", text))
+    if volume.modality == "CT" and int(volume.data.min()) > _NO_AIR_HU:
+        text = f"No value below {_NO_AIR_HU} HU: the image is clipped, or its values are not HU."
+        findings.append(Finding("no-air", "warning", text))
     if volume.phase == "non-contrast":
         text = (
             "Non-contrast series: lesions are often not visible, "
             "and a count or burden of zero proves nothing."
         )
         findings.append(Finding("non-contrast", "warning", text))
+    return findings
+
+
+def _slices(spacing: float, thickness: Sequence[float]) -> list[Finding]:
+    """Thick, mixed, overlapping or spaced-out slices."""
+    findings = []
+    thin, nominal = min(thickness, default=0.0), max(thickness, default=0.0)
+    effective = max(nominal, spacing)
+    if effective > _THICK_MM:
+        text = (
+            f"Slices are {effective:.3g} mm thick: by RECIST 1.1 only lesions of "
+            f"{2 * effective:.3g} mm or more are measurable, and smaller ones may be missed."
+        )
+        findings.append(Finding("thick-slices", "warning", text))
+    if nominal > thin + 0.01:
+        text = f"Slice thickness changes inside the series, from {thin:.3g} to {nominal:.3g} mm."
+        findings.append(Finding("mixed-thickness", "warning", text))
+    elif thin and spacing > 1.05 * thin:
+        text = f"Only {thin:.3g} of every {spacing:.3g} mm were imaged: there are gaps between slices."
+        findings.append(Finding("gaps-between-slices", "info", text))
+    elif thin and spacing < 0.95 * thin:
+        text = f"Slices overlap: {thin:.3g} mm thick, every {spacing:.3g} mm."
+        findings.append(Finding("overlapping-slices", "info", text))
     return findings
 
 

@@ -7,14 +7,18 @@ tags named here are ever read, so no name, identifier or date of a patient can l
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from burden.read.sources import Entry
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_MAX_INFLATED = 2**29
 
 Vector = tuple[float, float, float]
 
@@ -35,7 +39,6 @@ _TAGS = [
     "ImageOrientationPatient",
     "PixelSpacing",
     "SliceThickness",
-    "SpacingBetweenSlices",
     "Rows",
     "Columns",
     "NumberOfFrames",
@@ -52,7 +55,6 @@ _TAGS = [
     "RepetitionTime",
     "InversionTime",
     "FlipAngle",
-    "ScanningSequence",
     "EchoNumbers",
     "DiffusionBValue",
     "TemporalPositionIdentifier",
@@ -64,7 +66,6 @@ _TAGS = [
     "PatientSex",
     "PatientSize",
     "PatientWeight",
-    "BurnedInAnnotation",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
@@ -76,6 +77,7 @@ class File:
 
     entry: Entry
     sop_class: str
+    sop_uid: str
     syntax: str
     study_uid: str
     series_uid: str
@@ -153,12 +155,28 @@ def read_headers(entry: Entry) -> tuple[Slice, ...]:
 
     try:
         with quiet_pydicom(), entry.path.open("rb") as stream:
+            _refuse_bomb(stream)
             # Preamble or not: a data set without one is still DICOM.
             ds = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
             file = _file(ds, entry, stream.tell())
             return _slices(ds, file)
     except Exception as error:  # any byte may be wrong, so anything may be raised
         raise ValueError(f"damaged DICOM header ({type(error).__name__})") from error
+
+
+def _refuse_bomb(stream: BinaryIO) -> None:
+    """Refuse a deflated data set that unpacks to more than any image; pydicom would not stop."""
+    head = stream.read(1024)
+    stream.seek(0)
+    if _DEFLATED not in head or head[128:138] != b"DICM\x02\0\0\0UL":
+        return
+    stream.seek(144 + int.from_bytes(head[140:144], "little"))
+    unpacker, total = zlib.decompressobj(-15), 0
+    while chunk := unpacker.unconsumed_tail or stream.read(2**16):
+        total += len(unpacker.decompress(chunk, 2**20))
+        if total > _MAX_INFLATED:
+            raise ValueError("deflated to more than any image")
+    stream.seek(0)
 
 
 def _text(ds: Any, key: str) -> str:
@@ -207,6 +225,7 @@ def _file(ds: Any, entry: Entry, offset: int) -> File:
     return File(
         entry=entry,
         sop_class=_text(ds, "SOPClassUID"),
+        sop_uid=_text(ds, "SOPInstanceUID"),
         syntax=syntax,
         study_uid=_text(ds, "StudyInstanceUID"),
         series_uid=_text(ds, "SeriesInstanceUID"),
@@ -255,11 +274,14 @@ def _delay(acquired: str, injected: str) -> float | None:
 def _slices(ds: Any, file: File) -> tuple[Slice, ...]:
     groups = ds.get("PerFrameFunctionalGroupsSequence")
     if not groups:
-        return (_slice(file, 0, [ds]),)
+        one = _slice(file, 0, [ds])
+        return (one if file.frames == 1 else replace(one, position=None),)
+    if len(groups) != file.frames:
+        raise ValueError("frames without a position")
     shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
     return tuple(
         _slice(file, number, [*_macros(group), *(m for s in shared for m in _macros(s)), ds])
-        for number, group in enumerate(groups[: max(file.frames, 1)])
+        for number, group in enumerate(groups)
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burden.errors import GeometryError, InputError, NotAnImageError
+from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels
 from burden.read import sources
@@ -18,8 +19,8 @@ from burden.read.seg import read_seg
 MAX_LABELS = 65_535
 
 
-def read_mask(path: Path, grid: Grid) -> Labels:
-    """Labels 1..n of a NIfTI file or DICOM SEG on ``grid``.
+def checked_mask(path: Path, grid: Grid) -> tuple[Labels, tuple[Finding, ...]]:
+    """Labels 1..n of a NIfTI file or DICOM SEG on ``grid``, and what had to be done for it.
 
     Nearest neighbour where the grids differ: on a grid of whole-voxel shifts and flips that
     is exact, otherwise the boundary moves by up to half a voxel.
@@ -42,9 +43,10 @@ def read_mask(path: Path, grid: Grid) -> Labels:
         else:
             raise sources.nothing_to_read(source)
     if not data.any():
-        return Labels(np.zeros(grid.shape, dtype=np.uint8), grid, names)
+        empty = Finding("empty-mask", "warning", f"The mask {path.name} is empty.")
+        return Labels(np.zeros(grid.shape, dtype=np.uint8), grid, names), (empty,)
     if own.same_as(grid):
-        return Labels(data, grid, names)
+        return Labels(data, grid, names), ()
     moved = _nearest(data, own, grid)
     if not moved.any():
         raise GeometryError(
@@ -52,7 +54,22 @@ def read_mask(path: Path, grid: Grid) -> Labels:
             where=path,
             hint="Give the mask drawn on this series.",
         )
-    return Labels(moved, grid, names)
+    return Labels(moved, grid, names), _said(data, own, moved, grid, path.name)
+
+
+def _said(
+    data: NDArray[Any], own: Grid, moved: NDArray[Any], grid: Grid, name: str
+) -> tuple[Finding, ...]:
+    """How much the mask changed on its way to another grid."""
+    before = np.count_nonzero(data) * own.voxel_ml
+    after = np.count_nonzero(moved) * grid.voxel_ml
+    if abs(after - before) < 1e-6 * before:
+        return ()  # the same voxels in another order, or on a larger grid
+    text = (
+        f"The mask {name} was drawn on another grid and moved to the image's by nearest neighbour: "
+        f"{before:.4g} mL became {after:.4g} mL."
+    )
+    return (Finding("mask-resampled", "warning" if after < 0.98 * before else "info", text),)
 
 
 def _from_nifti(file: Path, path: Path) -> tuple[NDArray[np.unsignedinteger], Grid]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from burden.grid import Grid
 from burden.image import Modality, Origin, Volume
 from burden.read.fitness import fitness
 from burden.read.pixels import AIR, MAX_VOXELS
+from burden.read.sources import MAX_RATIO
 from burden.read.words import phase_of
 
 _APART_MM = 1.0  # sform and qform that differ by more are two different places
@@ -48,26 +51,26 @@ def read_nifti(
         findings.append(guess)
     digest = hashlib.sha256(np.ascontiguousarray(data.T).data).hexdigest()
     data = _compact(data, modality)
-    phase, _ = phase_of(name, "", None)
+    phase, _ = phase_of(Path(name).name, "", None)
     origin = Origin(kind="nifti", path=name, sha256=digest, description=Path(name).name)
     volume = Volume(data, grid, modality, origin, phase=phase)
-    return volume, (*findings, *fitness(volume, 0.0, ""))
+    return volume, (*findings, *fitness(volume))
 
 
 def load(path: Path, name: str) -> tuple[Array, Grid, list[Finding]]:
     """Values (scaled as the header says) and grid of a NIfTI file."""
-    import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
     again = "Convert or copy it again."
     try:
-        image: Any = nib.load(path)
-        if not isinstance(image, nib.Nifti1Image):
-            raise NotAnImageError("not a NIfTI image.", where=name)
-        shape = _three_axes(image, name)
-        grid, findings = _grid(image, shape, name)
-        data = _values(image, shape, name)
+        with _stream(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _image(stream)
+            shape = _three_axes(image, name)
+            _enough(image, shape, path, name)
+            grid, findings = _grid(image, shape, name)
+            data = _values(image, shape)
     except InputError:
         raise
     except (ImageFileError, HeaderDataError) as error:
@@ -75,6 +78,31 @@ def load(path: Path, name: str) -> tuple[Array, Grid, list[Finding]]:
     except Exception as error:  # any byte may be wrong: zlib, struct, numpy, memory
         raise InputError("the NIfTI file is damaged or cut short.", where=name, hint=again) from error
     return data, grid, findings
+
+
+def _stream(path: Path) -> BinaryIO:
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+
+
+def _image(stream: BinaryIO) -> Any:
+    """NIfTI-1 or -2 by its header size; the name of the file does not matter."""
+    import nibabel as nib
+
+    size = stream.read(4)
+    stream.seek(0)
+    second = size in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+    return (nib.Nifti2Image if second else nib.Nifti1Image).from_stream(stream)
+
+
+def _enough(image: Any, shape: tuple[int, int, int], path: Path, name: str) -> None:
+    """Refuse a header that promises more voxels than the file can hold, before any is read."""
+    size = float(np.prod([float(n) for n in shape])) * image.get_data_dtype().itemsize
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    if size > path.stat().st_size * (MAX_RATIO if packed else 1):
+        raise InputError("the NIfTI file is cut short.", where=name, hint="Convert or copy it again.")
 
 
 def _three_axes(image: Any, name: str) -> tuple[int, int, int]:
@@ -126,7 +154,7 @@ def _grid(image: Any, shape: tuple[int, int, int], name: str) -> tuple[Grid, lis
         raise GeometryError(error.what, where=name, hint="Convert it again from DICOM.") from error
 
 
-def _values(image: Any, shape: tuple[int, int, int], name: str) -> Array:
+def _values(image: Any, shape: tuple[int, int, int]) -> Array:
     proxy = image.dataobj
     kind = proxy.dtype
     scaled = (proxy.slope, proxy.inter) != (1, 0)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from burden.errors import GeometryError, InputError
-from burden.read.headers import File, Slice, quiet_pydicom
+from burden.read.headers import Slice, quiet_pydicom
+from burden.read.stack import named_place
 
 AIR = -1024
 MAX_VOXELS = 2**30
@@ -28,12 +30,14 @@ _NATIVE = {
 }
 
 Array = NDArray[Any]
+Parsed = dict[Path, Any]
 
 
-def fill(slices: Sequence[Slice], modality: str) -> tuple[Array, str]:
+def fill(slices: Sequence[Slice], modality: str, path: Path) -> tuple[Array, str]:
     """Pixels of ordered slices as ``[column, row, slice]``, and the sha256 of what was stored.
 
-    int16 for CT wherever that is exact, else float32. Memory: the result and one slice.
+    int16 for CT wherever that is exact, else float32. Memory: the result and one slice, and
+    for compressed multi-frame files the compressed bytes. ``path`` is for messages only.
 
     Raises
     ------
@@ -43,12 +47,17 @@ def fill(slices: Sequence[Slice], modality: str) -> tuple[Array, str]:
     first = slices[0].file
     shape = (len(slices), first.rows, first.columns)
     if np.prod([float(n) for n in shape]) > MAX_VOXELS:
-        raise GeometryError(f"a volume of {shape[::-1]} voxels is too large to measure.")
+        raise GeometryError(f"a volume of {shape[::-1]} voxels is too large to measure.", where=path)
     digest = hashlib.sha256()
     whole = modality == "CT" and all(s.slope % 1 == 0 and s.intercept % 1 == 0 for s in slices)
     out: Array | None = None
+    parsed: Parsed = {}
     for number, one in enumerate(slices):
-        stored = stored_pixels(one)
+        try:
+            stored = stored_pixels(one, parsed)
+        except InputError as error:
+            what = f"slice at {named_place(one)}: {error.what}"
+            raise InputError(what, where=path, hint=error.hint) from error
         digest.update(np.ascontiguousarray(stored).data)
         values = _rescaled(one, stored, modality, whole)
         if whole and (values.max() > 32767):
@@ -65,17 +74,20 @@ def same_pixels(a: Slice, b: Slice) -> bool:
     """Whether two slices hold the same image, to the last value."""
     if (a.slope, a.intercept) != (b.slope, b.intercept):
         return False
-    return np.array_equal(stored_pixels(a), stored_pixels(b))
+    return np.array_equal(stored_pixels(a, {}), stored_pixels(b, {}))
 
 
-def stored_pixels(one: Slice) -> Array:
-    """Stored values of one slice, ``[row, column]``, before rescaling."""
+def stored_pixels(one: Slice, parsed: Parsed) -> Array:
+    """Stored values of one slice, ``[row, column]``, before rescaling.
+
+    ``parsed`` keeps the last compressed file between calls, for those with many frames.
+    """
     file = one.file
     if file.samples != 1:
-        raise InputError("colour images have no measurable values.", where=file.entry.name)
+        raise InputError("colour images have no measurable values.")
     if file.syntax in _NATIVE and file.bits[0] in (8, 16, 32) and file.offset:
         return _native(one)
-    return _decoded(one)
+    return _decoded(one, parsed)
 
 
 def _rescaled(one: Slice, stored: Array, modality: str, whole: bool) -> Array:
@@ -107,12 +119,15 @@ def _native(one: Slice) -> Array:
         stream.seek(file.offset)
         head = stream.read(12)
         if head[:4] not in (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10"):
-            raise InputError("an image without pixel data.", where=file.entry.name, hint=_AGAIN)
-        skip = 12 if head[4:6] in (b"OW", b"OB", b"UN") else 8
+            raise InputError("an image without pixel data.", hint=_AGAIN)
+        skip = 8 if file.implicit else 12
+        length = int.from_bytes(head[skip - 4 : skip], "big" if file.big_endian else "little")
+        if length == 0xFFFFFFFF or length < (one.frame + 1) * size:
+            raise _truncated()
         stream.seek(file.offset + skip + one.frame * size)
         raw = stream.read(size)
     if len(raw) < size or size == 0:
-        raise _truncated(file)
+        raise _truncated()
     values = np.frombuffer(raw, dtype=f"{order}u{allocated // 8}").reshape(file.rows, file.columns)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if 0 < stored < allocated:  # the rest may hold overlays
@@ -124,7 +139,7 @@ def _native(one: Slice) -> Array:
     return (signed << spare) >> spare  # brings the sign bit to the top and back
 
 
-def _decoded(one: Slice) -> Array:
+def _decoded(one: Slice, parsed: Parsed) -> Array:
     """Compressed pixels through pydicom, one frame at a time."""
     from pydicom import dcmread
     from pydicom.pixels import pixel_array
@@ -133,24 +148,27 @@ def _decoded(one: Slice) -> Array:
     file = one.file
     try:
         with quiet_pydicom():
-            ds = dcmread(file.entry.path, force=True)
+            if file.entry.path not in parsed:
+                parsed.clear()
+                parsed[file.entry.path] = dcmread(file.entry.path, force=True)
+            ds = parsed[file.entry.path]
             values = pixel_array(ds, index=one.frame if file.frames > 1 else None, raw=True)
     except MemoryError as error:
-        raise _truncated(file) from error
+        raise _truncated() from error
     except Exception as error:  # decoders raise anything on damaged streams
         reason = "no decoder for this compression" if isinstance(error, NotImplementedError) else ""
         text = f"the pixel data cannot be decoded{reason and f' ({reason})'}."
-        raise InputError(text, where=file.entry.name, hint=_AGAIN) from error
+        raise InputError(text, hint=_AGAIN) from error
     if values.shape != (file.rows, file.columns):
-        raise _truncated(file)
+        raise _truncated()
     return np.asarray(values)
 
 
 _AGAIN = "Export the series again, best uncompressed."
 
 
-def _truncated(file: File) -> InputError:
-    return InputError("the pixel data are cut short.", where=file.entry.name, hint=_AGAIN)
+def _truncated() -> InputError:
+    return InputError("the pixel data are cut short.", hint=_AGAIN)
 
 
 def _quiet_gdcm() -> None:

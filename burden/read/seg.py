@@ -6,6 +6,7 @@ position on the finest regular grid that holds them all; a slice without a frame
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from burden.errors import GeometryError, InputError, NotAnImageError
 from burden.grid import Grid
+from burden.read.frames import read_frames
 from burden.read.headers import Slice, quiet_pydicom, read_headers
 from burden.read.sources import Entry
 
@@ -26,7 +28,7 @@ _TOLERANCE = 0.02  # of the slice spacing
 def read_seg(entry: Entry, path: Path) -> tuple[NDArray[np.unsignedinteger], Grid, dict[int, str]]:
     """Labels as SegmentNumber, the grid that holds all frames, and the segment labels.
 
-    Where segments overlap, the one with the higher number is kept.
+    Where segments overlap, the smaller one is kept: a lesion inside a liver stays a lesion.
     """
     try:
         slices = read_headers(entry)
@@ -40,7 +42,10 @@ def read_seg(entry: Entry, path: Path) -> tuple[NDArray[np.unsignedinteger], Gri
     grid, layer = _layout(slices, path)
     highest = max([*names, int(frames.max()) if labelmap else 0, 1])
     out = np.zeros(grid.shape, dtype=np.uint8 if highest < 256 else np.uint16)
-    for number in np.argsort(numbers, kind="stable"):
+    sizes: Counter[int] = Counter()
+    for number, frame in zip(numbers, frames, strict=True):
+        sizes[number] += int(np.count_nonzero(frame))
+    for number in sorted(range(len(numbers)), key=lambda n: (-sizes[numbers[n]], numbers[n])):
         plane = out[:, :, layer[number]]
         frame = frames[number].T
         if labelmap:
@@ -55,14 +60,12 @@ def _frames(
 ) -> tuple[NDArray[Any], list[int], dict[int, str], bool]:
     """Frames ``[frame, row, column]`` (0 outside), the segment of each, and the names."""
     from pydicom import dcmread
-    from pydicom.pixels import pixel_array
 
     try:
         with quiet_pydicom():
             ds = dcmread(entry.path, force=True)
             kind = str(ds.get("SegmentationType", ""))
-            frames = np.asarray(pixel_array(ds, raw=True))
-            frames = frames.reshape(count, ds.Rows, ds.Columns)
+            frames = read_frames(ds, count)
             names = {int(s.SegmentNumber): str(s.SegmentLabel) for s in ds.SegmentSequence}
             labelmap = kind == "LABELMAP"
             numbers = [1] * count if labelmap else _segment_numbers(ds)
@@ -96,6 +99,13 @@ def _layout(slices: Sequence[Slice], path: Path) -> tuple[Grid, list[int]]:
     layer = np.rint((along - levels[0]) / step).astype(int)
     if np.abs(along - levels[0] - layer * step).max() > _TOLERANCE * step + 0.01:
         raise GeometryError("the segmentation's frames are unevenly spaced.", where=path)
+    sideways = positions - positions[0]
+    if np.abs(sideways - np.outer(sideways @ normal, normal)).max() > 0.1:
+        raise GeometryError(
+            "the segmentation's frames are shifted sideways (gantry tilt).",
+            where=path,
+            hint="Give a mask drawn on a grid at right angles.",
+        )
     spacing = first.spacing
     if spacing is None:
         raise GeometryError("the segmentation has no pixel spacing.", where=path)

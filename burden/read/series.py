@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from burden.errors import GeometryError, InputError
+from burden.findings import Finding
 from burden.read import words
 from burden.read.headers import Slice
 from burden.read.pixels import same_pixels
@@ -44,6 +45,7 @@ class Group:
     reasons: tuple[str, ...]
     phase: str
     plane: str
+    findings: tuple[Finding, ...] = ()
 
     @property
     def modality(self) -> str:
@@ -94,16 +96,28 @@ def _alike(a: Slice, b: Slice) -> bool:
 def _by_stack(slices: list[Slice]) -> list[list[Slice]]:
     """Split time points, echoes and b-values that lie at the same positions.
 
-    Only a tag that separates all repeated positions cleanly, into parts of one size, is used.
+    Only a tag that splits them into parts that all hold the same positions is used. Copies of
+    one object go where the original goes; :func:`stack` deals with them.
     """
-    if not _repeats(slices):
+    first: dict[tuple[str, int], Slice] = {}
+    copies = []
+    for one in slices:
+        key = (one.file.sop_uid or str(id(one)), one.frame)
+        if key in first:
+            copies.append(one)
+        first.setdefault(key, one)
+    originals = list(first.values())
+    if len(_places(originals)) == len(originals):
         return [slices]
-    for key in sorted({k for s in slices for k, _ in s.stack}, key=_stack_order):
+    for tag in sorted({k for s in originals for k, _ in s.stack}, key=_stack_order):
         parts: dict[str, list[Slice]] = defaultdict(list)
-        for one in slices:
-            parts[dict(one.stack).get(key, "")].append(one)
-        sizes = {len(p) for p in parts.values()}
-        if len(parts) > 1 and len(sizes) == 1 and not any(_repeats(p) for p in parts.values()):
+        for one in originals:
+            parts[dict(one.stack).get(tag, "")].append(one)
+        places = [_places(part) for part in parts.values()]
+        alone = all(len(p) == len(part) for p, part in zip(places, parts.values(), strict=True))
+        if len(parts) > 1 and alone and all(p == places[0] for p in places):
+            for one in copies:
+                parts[dict(one.stack).get(tag, "")].append(one)
             return [parts[value] for value in sorted(parts, key=_by_number)]
     return [slices]
 
@@ -120,18 +134,18 @@ def _by_number(value: str) -> tuple[float, str]:
         return float("inf"), value
 
 
-def _repeats(slices: Sequence[Slice]) -> bool:
-    seen = [tuple(np.round(s.position, 2)) for s in slices if s.position is not None]
-    return len(set(seen)) < len(seen)
+def _places(slices: Sequence[Slice]) -> set[tuple[float, ...]]:
+    return {tuple(np.round(s.position, 2).tolist()) for s in slices if s.position is not None}
 
 
 def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice]) -> Group:
     built: Stack | None = None
+    findings: tuple[Finding, ...] = ()
     refused = _never(slices)
     if refused is None:
         try:
             built = stack(slices, same_pixels)
-            _alone(slices, series)
+            findings = _left_over(slices, series)
         except InputError as error:
             refused = error
     first = slices[0]
@@ -139,8 +153,14 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice]) -> Group
     score, reasons = _scored(slices, built, phase)
     if phase:
         reasons.append(f"phase {phase} by {source}")
+    bad = words.drawbacks(first.file.description, first.image_type)
+    if bad:
+        text = f"The series looks like {' and '.join(bad)}: choose another one if there is one."
+        findings += (Finding("doubtful-series", "warning", text),)
     plane = plane_of(first)
-    return Group(uid, tuple(slices), built, refused, round(score, 1), tuple(reasons), phase, plane)
+    return Group(
+        uid, tuple(slices), built, refused, round(score, 1), tuple(reasons), phase, plane, findings
+    )
 
 
 def plane_of(one: Slice) -> str:
@@ -169,23 +189,36 @@ def _never(slices: Sequence[Slice]) -> InputError | None:
     return None
 
 
-def _alone(slices: Sequence[Slice], series: Sequence[Slice]) -> None:
-    """Refuse when slices of another spacing, matrix or slightly turned lie in between."""
+def _left_over(slices: Sequence[Slice], series: Sequence[Slice]) -> tuple[Finding, ...]:
+    """Parallel slices of another spacing or matrix in the same series.
+
+    Among the others they mean that the series changes on the way: refused. Outside they are
+    something else, and only mentioned.
+    """
     first = slices[0]
-    ends = [place(s) for s in slices]
-    inside = {id(s) for s in slices}
+    ends = sorted(place(s) for s in slices)
     normal = np.cross(*(first.axes or ((1, 0, 0), (0, 1, 0))))
+    outside = []
     for other in series:
-        if id(other) in inside or other.axes is None or other.position is None or other.stack == ():
+        if other.axes is None or other.position is None or _alike(first, other):
             continue
         parallel = abs(np.cross(*other.axes) @ normal) > np.cos(np.deg2rad(15))
-        twin = _alike(first, other)  # another time point or echo: no matter
-        if parallel and not twin and min(ends) < place(other) < max(ends):
+        if not parallel or "LOCALIZER" in other.image_type:
+            continue
+        if ends[0] < place(other) < ends[-1]:
             raise GeometryError(
                 f"orientation, pixel spacing or matrix changes at {named_place(other)} "
-                f"({len(slices)} slices from {min(ends):.1f} to {max(ends):.1f} mm are alike).",
+                f"({len(slices)} slices from {ends[0]:.1f} to {ends[-1]:.1f} mm are alike).",
                 hint="Export the reconstructions as separate series.",
             )
+        outside.append(other)
+    if not outside:
+        return ()
+    text = (
+        f"{len(outside)} more slice(s) of the series differ in spacing, matrix or frame of reference "
+        f"(at {named_place(outside[0])}) and were left out."
+    )
+    return (Finding("slices-left-out", "warning", text),)
 
 
 def _scored(slices: Sequence[Slice], built: Stack | None, phase: str) -> tuple[float, list[str]]:
@@ -209,6 +242,10 @@ def _scored(slices: Sequence[Slice], built: Stack | None, phase: str) -> tuple[f
     if slices[0].image_type[:1] == ("DERIVED",):
         score -= 5.0
         reasons.append("derived image")
+    if file.modality == "MR":
+        kind, points = words.mr_kind(file.sequence, dict(slices[0].stack), slices[0].image_type)
+        score += points
+        reasons.append(kind)
     score += _PHASE_POINTS.get(phase, 0.0)
     if file.contrast:
         score += 5.0

@@ -59,7 +59,7 @@ def opened(path: Path) -> Iterator[Source]:
         raise InputError("no such file or folder.", where=path, hint="Check the path.")
     if not path.is_file():
         raise InputError("neither a file nor a folder.", where=path)
-    if _kind(path) != "zip":
+    if _kind(path, path.name) != "zip":
         yield _sorted_out(path, [Entry(path, path.name)])
         return
     with tempfile.TemporaryDirectory(prefix="burden-") as room:
@@ -74,7 +74,7 @@ def nothing_to_read(source: Source) -> NotAnImageError:
     if source.path.is_dir():
         what = f"no image among the {source.ignored} files of the folder."
         return NotAnImageError(what, where=source.path, hint=_WANTED)
-    kind = _kind(source.path)
+    kind = _kind(source.path, source.path.name)
     what = {
         "pdf": "this is a PDF, not an image.",
         "zip": f"no image among the {source.ignored} files of the archive.",
@@ -102,20 +102,20 @@ def _walk(folder: Path) -> list[Entry]:
 
 
 def _sorted_out(path: Path, entries: list[Entry]) -> Source:
-    kinds = [(entry, _kind(entry.path)) for entry in entries]
+    kinds = [(entry, _kind(entry.path, entry.name)) for entry in entries]
     dicom = tuple(e for e, kind in kinds if kind == "dicom")
     nifti = tuple(e for e, kind in kinds if kind == "nifti")
     return Source(path, dicom, nifti, len(entries) - len(dicom) - len(nifti))
 
 
-def _kind(path: Path) -> str:
+def _kind(path: Path, name: str) -> str:
     """``dicom``, ``nifti``, ``zip``, ``pdf``, ``empty`` or ``other``, by the first bytes."""
     try:
         with path.open("rb") as stream:
             head = stream.read(352)
     except OSError as error:
         raise InputError("cannot be read.", where=path, hint=error.strerror) from error
-    return _kind_of(head, path.name.lower())
+    return _kind_of(head, name.lower())
 
 
 def _kind_of(head: bytes, name: str) -> str:
@@ -129,8 +129,6 @@ def _kind_of(head: bytes, name: str) -> str:
         return "pdf"
     if head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c"):
         return "nifti"  # sizeof_hdr 348 or 540, either byte order
-    if head[:2] == b"\x1f\x8b" and name.endswith((".nii.gz", ".nii")):
-        return "nifti"
     return "nifti" if name.endswith((".nii", ".nii.gz")) else "other"
 
 
@@ -181,8 +179,7 @@ def _write_out(
     allowed = min(MAX_UNPACKED, max(MAX_RATIO * path.stat().st_size, 2**27))
     entries, total = [], 0
     for number, member in enumerate(members):
-        suffix = ".nii.gz" if member.filename.lower().endswith(".nii.gz") else ""
-        target = room / f"{number:06d}{suffix}"
+        target = room / f"{number:06d}"
         with archive.open(member) as stream, target.open("wb") as out:
             while chunk := stream.read(_CHUNK):
                 total += len(chunk)

@@ -81,7 +81,6 @@ def stack(slices: Sequence[Slice], same_pixels: SamePixels) -> Stack:
     GeometryError
         Naming positions in mm and counts of slices.
     """
-    _same_plane(slices)
     ordered, dropped = _without_copies(slices, same_pixels)
     findings = []
     if dropped:
@@ -93,7 +92,7 @@ def stack(slices: Sequence[Slice], same_pixels: SamePixels) -> Stack:
     if len(ordered) < MIN_SLICES:
         raise GeometryError(
             f"only {len(ordered)} slice(s) at different positions, at {_places(ordered[0], ordered)}.",
-            hint=f"A volume needs at least {MIN_SLICES}.",
+            hint=f"A volume needs at least {MIN_SLICES}; give the folder that holds the whole series.",
         )
     along = _along(ordered)
     _evenly_spaced(ordered, along)
@@ -126,18 +125,6 @@ def _world(one: Slice) -> int:
 def _along(slices: Sequence[Slice]) -> NDArray[np.float64]:
     normal = _axes(slices[0])[:, 2]
     return np.array([s.position for s in slices], dtype=np.float64) @ normal
-
-
-def _same_plane(slices: Sequence[Slice]) -> None:
-    first = slices[0]
-    for one in slices:
-        if one.position is None or one.axes is None or one.spacing is None:
-            raise GeometryError(
-                "images without position, orientation or pixel spacing.",
-                hint="They cannot be measured; export the original series from the PACS.",
-            )
-        if (one.file.rows, one.file.columns) != (first.file.rows, first.file.columns):
-            raise GeometryError(f"the matrix changes inside the series at {named_place(one)}.")
 
 
 def _without_copies(slices: Sequence[Slice], same_pixels: SamePixels) -> tuple[list[Slice], list[Slice]]:

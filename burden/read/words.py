@@ -7,6 +7,7 @@ one is stated in the reasons shown to the user.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 # The first pattern that matches wins: "late arterial" is arterial, "portal venous late" is delayed.
 _PHASES = (
@@ -15,20 +16,18 @@ _PHASES = (
         "non-contrast",
         r"non.?con|without|w/?o\b|\bnativ|\bsans\b|unenh|\bplain\b|\bpre.?(con|kontrast|gd)|\bnc\b",
     ),
-    ("arterial", r"art(er|\b)|\bhap\b"),
-    ("delayed", r"delay|late(?!ral)|spaet|spät|tardi|equil|\b(3|5|10) ?min"),
-    ("portal", r"porto?|\bpv|ven(o|ö|e)|\bven\b|\b(60|65|70|75|80) ?s"),
+    ("arterial", r"\bart(er|\b)|\bhap\b"),
+    ("delayed", r"delay|\blate\b|\bspaet|\bspät|tardi|equil|\b(3|5|10) ?min"),
+    ("portal", r"\bport(al|o)|\bpv|\bven(os|oe?s|ös|ou|\b)|\b(60|65|70|75|80) ?s"),
 )
 _NOT_FOR_MEASURING = (
     ("a localizer", r"localiz|scout|topogram|survey|surview|\bloc\b"),
     ("a maximum intensity projection", r"\bmip\b|projection"),
     ("a reformat", r"\bmpr\b|reformat|\b(cor|coronal|sag|sagittal|curved)\b"),
     ("a subtraction", r"subtract|\bsub\b"),
-    (
-        "a report or screenshot",
-        r"dose|report|screen|snapshot|secondary capture|smart ?prep|bolus|monitoring|tracker",
-    ),
-    ("a parameter map", r"\badc\b|perfusion|\bmap\b|fat ?fraction|\bt2\*|r2\*"),
+    ("a report or screenshot", r"dose ?(rep|inf|rec)|report|screen ?s|snapshot|secondary capture"),
+    ("a bolus timing run", r"smart ?prep|bolus.?track|test.?bolus|pre ?monitor|monitoring|tracker"),
+    ("a parameter map", r"\badc\b|perfusion|\bmap\b|fat ?frac|iodine|\bz ?eff|\bt2\*|r2\*"),
 )
 _ABDOMEN = r"abd|liver|leber|foie|hepa|oberbauch|\bcap\b|thorax.?abd|body|pancrea"
 _ELSEWHERE = r"head|brain|skull|schaedel|neck|\bhals\b|knee|foot|hand|spine|\bhip\b|breast|cardiac|heart"
@@ -51,6 +50,20 @@ def drawbacks(description: str, image_type: tuple[str, ...]) -> list[str]:
     """Reasons, by words, why an image series is not one to measure in."""
     text = " ".join([description.lower().replace("_", " "), *(t.lower() for t in image_type)])
     return [reason for reason, pattern in _NOT_FOR_MEASURING if re.search(pattern, text)]
+
+
+def mr_kind(
+    times: Mapping[str, float], stack: Mapping[str, str], image_type: tuple[str, ...]
+) -> tuple[str, float]:
+    """What an MR sequence weighs, by its parameters and not its name, and its score points."""
+    echo, repetition = times.get("EchoTime"), times.get("RepetitionTime")
+    if "ADC" in image_type or "DiffusionBValue" in stack:
+        return "diffusion", -20.0
+    if echo is None or repetition is None:
+        return "weighting unknown", 0.0
+    if echo >= 50:
+        return "T2-weighted", 0.0
+    return ("T1-weighted", 5.0) if repetition < 1200 else ("intermediate weighting", -5.0)
 
 
 def region_of(*texts: str) -> str:
