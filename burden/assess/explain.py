@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 from burden.answer import Answer
@@ -112,4 +113,4 @@ def _number_text(fact: Fact, value: Interval) -> str:
 def fact_text(fact_id: str) -> str:
     """What a fact is, in a few words."""
     entry = vocabulary().find(fact_id)
-    return entry.text.split(":")[0].split(" (")[0] if entry else fact_id
+    return re.split(r":| \(|, %", entry.text)[0] if entry else fact_id
