@@ -34,6 +34,8 @@ Box = tuple[slice, slice, slice]
 LIVER, LESION, SPLEEN = (CLASS_NAMES.index(name) for name in ("liver", "lesion", "spleen"))
 MARGIN_MM = 24.0
 """Added on every side of the box the coarse network finds."""
+TOUCH_MM2 = 100.0
+"""A liver that meets a side of the box over more than this goes on beyond it."""
 LEAST_ML = 30.0
 """Less than this is taken as no liver."""
 
@@ -94,13 +96,9 @@ class BundleSegmenter:
         box = self._locate(image, device, progress)
         if box is None:
             return self._nothing(volume)
-        fine = load_network(self.bundle, self.bundle.fine, device)
-        logits = slide(
-            fine, image[box], self.bundle.fine, device, lambda done: progress("segment", done)
-        )
-        shares = self._probabilities(logits)
+        logits, box = self._classify(image, box, device, progress)
         corner, stop = [cut.start for cut in box], [cut.stop for cut in box]
-        return self._decide(shares, grid.crop(corner, stop), volume, progress)
+        return self._decide(self._probabilities(logits), grid.crop(corner, stop), volume, progress)
 
     def _locate(self, image: torch.Tensor, device: str, progress: Progress) -> Box | None:
         """Box of the liver and the spleen in the fine image, or None where there is no liver."""
@@ -127,6 +125,20 @@ class BundleSegmenter:
             for (low, high), size in zip(spans, image.shape, strict=True)
         ]
         return cuts[0], cuts[1], cuts[2]
+
+    def _classify(
+        self, image: torch.Tensor, box: Box, device: str, progress: Progress
+    ) -> tuple[torch.Tensor, Box]:
+        """Logits of the fine network in the box, which grows while the liver reaches its sides."""
+        plan = self.bundle.fine
+        fine = load_network(self.bundle, plan, device)
+        grown = 0
+        while True:
+            logits = slide(fine, image[box], plan, device, lambda done: progress("segment", done))
+            wider = _wider(box, logits.argmax(0).numpy(), tuple(image.shape), plan.spacing_mm)
+            if wider == box or grown == 2:
+                return logits, box
+            box, grown = wider, grown + 1
 
     def _probabilities(self, logits: torch.Tensor) -> NDArray[np.float32]:
         """Calibrated class probabilities, (classes, i, j, k)."""
@@ -185,6 +197,18 @@ class BundleSegmenter:
             source=self.source,
             findings=(Finding("no-liver-found", "error", text, ("*",)),),
         )
+
+
+def _wider(box: Box, best: NDArray[np.integer], shape: tuple[int, ...], spacing_mm: float) -> Box:
+    """The box, grown on every side that the liver reaches although the image goes on beyond it."""
+    liver = largest_component((best == LIVER) | (best == LESION))
+    more = int(2 * MARGIN_MM / spacing_mm)
+    cuts = []
+    for axis, cut in enumerate(box):
+        first, last = (np.take(liver, side, axis).sum() * spacing_mm**2 > TOUCH_MM2 for side in (0, -1))
+        start = max(0, cut.start - more) if first else cut.start
+        cuts.append(slice(start, min(shape[axis], cut.stop + more) if last else cut.stop))
+    return cuts[0], cuts[1], cuts[2]
 
 
 def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

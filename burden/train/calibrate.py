@@ -182,7 +182,7 @@ def _compare(trial: Trial, temperature: float, bias: float) -> dict[str, Any]:
     true_lesion = trial.truth == LESION
     true_liver = true_lesion | (trial.truth == LIVER)
     error = lesion.sum() / max(1, liver.sum()) - true_lesion.sum() / max(1, true_liver.sum())
-    components, hits, lesions = _match(lesion, true_lesion, shares[LESION])
+    components, hits, lesions, pair = _match(lesion, true_lesion, shares[LESION])
     return {
         "kind": trial.kind,
         "components": components,
@@ -193,35 +193,43 @@ def _compare(trial: Trial, temperature: float, bias: float) -> dict[str, Any]:
         "lesion_dice": _dice(lesion, true_lesion) if true_lesion.any() else np.nan,
         "burden_error": 100 * error,
         "liver_offset_mm": offset_mm(liver, true_liver, 2.0),
-        "lesion_offset_mm": offset_mm(lesion, true_lesion, 2.0),
+        "lesion_offset_mm": offset_mm(*pair, 2.0),
     }
 
 
 def _match(
     found: NDArray[np.bool_], truth: NDArray[np.bool_], share: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], int, int]:
-    """Components found (mean probability, log10 mL, is true), lesions hit, lesions there are."""
+) -> tuple[NDArray[np.float64], int, int, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Hold found components against true ones.
+
+    Returns
+    -------
+    components : float (n, 3)
+        For each one found: mean probability, log10 mL, 1 if it is true.
+    hits, lesions : int
+        True lesions that were found, and all true lesions.
+    pair : two bool (i, j, k)
+        Found components that are true and true lesions that were found: their surfaces compare.
+    """
     import cc3d
 
     labels = cc3d.connected_components(found, connectivity=26)
-    counts = np.bincount(labels.ravel())
-    on_truth = np.bincount(labels.ravel(), weights=truth.ravel())
-    chance = np.bincount(labels.ravel(), weights=share.ravel())
+    counts = np.maximum(1, np.bincount(labels.ravel()))
+    on_truth = np.bincount(labels.ravel(), weights=truth.ravel()) >= FOUND_OVERLAP * counts
+    chance = np.bincount(labels.ravel(), weights=share.ravel()) / counts
+    on_truth[0] = False
     rows = [
-        (
-            chance[one] / counts[one],
-            np.log10(counts[one] * 0.008),
-            float(on_truth[one] >= FOUND_OVERLAP * counts[one]),
-        )
+        (chance[one], np.log10(counts[one] * 0.008), float(on_truth[one]))
         for one in range(1, len(counts))
         if counts[one] >= LEAST_VOXELS
     ]
     real = cc3d.connected_components(truth, connectivity=26)
     sizes = np.bincount(real.ravel())
-    covered = np.bincount(real.ravel(), weights=found.ravel())
-    large = np.flatnonzero(sizes[1:] >= LEAST_VOXELS) + 1
-    hits = int((covered[large] >= FOUND_OVERLAP * sizes[large]).sum())
-    return np.array(rows, float).reshape(-1, 3), hits, len(large)
+    hit = np.bincount(real.ravel(), weights=found.ravel()) >= FOUND_OVERLAP * sizes
+    hit[0] = False
+    counted = sizes >= LEAST_VOXELS
+    pair = (on_truth[labels], hit[real])
+    return np.array(rows, float).reshape(-1, 3), int((hit & counted).sum()), int(counted[1:].sum()), pair
 
 
 def offset_mm(found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: float) -> float:
