@@ -58,25 +58,32 @@ def bulge(p: Points) -> Array:
     return np.asarray(4.0 * np.cos((p.z + 60.0) / 85.0) - 1.0, dtype=np.float32)
 
 
+def shape(p: Points) -> Array:
+    """How far the wall stands out from the oval, mm: broad behind, flat at the back, not quite even."""
+    turn = np.arctan2(p.x, p.y)  # 0 at the back, positive on the left
+    broad = 3.0 * np.cos(2 * (np.abs(turn) - 1.3)) - 1.0 * np.cos(turn * 4) + 1.2 * np.sin(turn + 0.4)
+    return np.asarray(broad - 1.0 + 1.1 * np.sin(3 * turn + 1), dtype=np.float32)
+
+
 def skin(p: Points, anatomy: Anatomy) -> Array:
     """Outer surface of the body."""
     more = anatomy.fat_mm - 9.0
-    outline = oval(p, 142 + more, 136 + 1.4 * more, 138 + more, 2.35)
+    outline = oval(p, 142 + more, 136 + 1.4 * more, 138 + more, 2.2) - shape(p)
     groove = 5.0 * np.exp(-((p.x / 14.0) ** 2)) * (p.y > 60)  # the furrow along the back
     return np.asarray(outline + groove.astype(np.float32) - bulge(p))
 
 
 def cavity(p: Points) -> Array:
     """Inside of the body wall: chest and abdomen, without the spine."""
-    inner = oval(p, 123, 117, 103, 2.35) - np.float32(0.8) * bulge(p)
+    inner = oval(p, 123, 117, 104, 2.2) - np.float32(0.8) * bulge(p) - shape(p)
     spine = np.sqrt(p.x**2 + (p.y - 88) ** 2) - 33
     return soft_max(inner, np.asarray(-spine, dtype=np.float32), 14)
 
 
 _DOMES = (  # centre x, y, z; radii x, y, height: right, left, central tendon
-    ((-62.0, -20.0, -95.0), (81.0, 112.0, 95.0)),
+    ((-62.0, -24.0, -95.0), (78.0, 110.0, 95.0)),
     ((64.0, -14.0, -95.0), (76.0, 106.0, 82.0)),
-    ((0.0, -38.0, -95.0), (72.0, 86.0, 66.0)),
+    ((0.0, -48.0, -95.0), (74.0, 90.0, 66.0)),
 )
 
 

@@ -28,7 +28,7 @@ LEFT_KIDNEY = ((66.0, 48.0, -118.0), (28.0, 25.0, 56.0))
 
 # Height of the visceral surface over x, at y = -20
 _X = np.array([-150, -125, -105, -88, -72, -58, -45, -25, 0, 25, 50, 75, 100, 150], dtype=float)
-_Z = np.array([-190, -188, -182, -170, -150, -127, -110, -100, -95, -86, -74, -62, -50, -30], dtype=float)
+_Z = np.array([-178, -177, -172, -161, -143, -122, -107, -98, -93, -83, -71, -59, -48, -30], dtype=float)
 
 HILUM = (-34.0, -26.0, -96.0)
 BOX = ((-135.0, -125.0, -225.0), (125.0, 100.0, 6.0))
@@ -53,7 +53,7 @@ def liver(p: Points, anatomy: Anatomy) -> Array:
     below = (_visceral(p, anatomy) - p.z) * np.float32(0.78)
     d = soft_max(d, below, 12)
     # left lobe: tapers to the left and gives way to the stomach behind
-    reach = np.float32(78.0 * anatomy.left_lobe)
+    reach = np.float32(72.0 * anatomy.left_lobe)
     tip = (p.x - reach) * np.float32(0.86) - (p.z + 45) * np.float32(0.38) + (p.y + 70) * np.float32(0.12)
     d = soft_max(d, np.asarray(tip, dtype=np.float32), 16)
     wavy = 6 * np.sin(p.x / 17.0 + 0.8)
@@ -66,10 +66,10 @@ def _hollow(p: Points, d: Array) -> Array:
     """Cut the beds of gallbladder, cava, kidney, hilum and ligaments out of the liver."""
     cuts = (
         (GALLBLADDER.distance(p, 8) - np.float32(1.5), 5.0),
-        (CAVA.distance(p, 8) - np.float32(0.8), 4.0),
+        (CAVA.distance(p, 8) + np.float32(0.6), 4.0),
         (ellipsoid(p, RIGHT_KIDNEY[0], np.array(RIGHT_KIDNEY[1]) + (9, 8, 8)), 8.0),
         (ellipsoid(p, (-34, -26, -104), (17, 12, 11)), 5.0),
-        (ellipsoid(p, (7, -84, -96), (4.5, 36, 26), _turn(12)), 6.0),  # round ligament
+        (ellipsoid(p, (7, -84, -96), (3.6, 31, 24), _turn(12)), 6.0),  # round ligament
         (ellipsoid(p, (2, -22, -82), (20, 2.6, 26), _turn(24)), 3.0),  # ligamentum venosum
         (ellipsoid(p, (-5, 30, -40), (20, 26, 60)), 8.0),  # crus and oesophagus
     )

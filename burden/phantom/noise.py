@@ -39,7 +39,7 @@ def ct_noise(rng: np.random.Generator, shape: tuple[int, int, int], spacing: tup
     f = [fft.fftfreq(shape[a], spacing[a]) for a in flat]
     f[1] = fft.rfftfreq(shape[flat[1]], spacing[flat[1]])
     radius = np.hypot(f[0][:, None], f[1][None, :])
-    response = (radius + 0.02) * np.exp(-((radius / 0.42) ** 2))
+    response = (radius + 0.02) * np.exp(-((radius / 0.5) ** 2))
     response = np.expand_dims(response.astype(np.float32), axis)
     spectrum = fft.rfftn(noise, axes=flat) * response
     noise = fft.irfftn(spectrum, s=[shape[a] for a in flat], axes=flat).astype(np.float32)

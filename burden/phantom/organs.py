@@ -82,14 +82,14 @@ def loops(seed: int) -> tuple[tuple[Tube, str], ...]:
 
     made = [
         (jitter([(-92, -2, -262), (-96, -4, -225), (-88, -12, -198), (-70, -40, -186), (-62, -74, -176)], 4), 21.0, "gut_faeces"),
-        (jitter([(-62, -74, -176), (-30, -92, -172), (5, -96, -160), (45, -92, -150), (80, -72, -128), (98, -34, -98)], 5), 17.0, "gut_faeces"),
-        (jitter([(98, -34, -98), (112, 0, -112), (108, 26, -150), (106, 30, -200), (102, 24, -262)], 3), 14.0, "gut_faeces"),
+        (jitter([(-62, -74, -176), (-30, -92, -172), (5, -96, -160), (45, -92, -146), (78, -76, -118), (100, -52, -84), (108, -26, -66)], 4), 17.0, "gut_faeces"),
+        (jitter([(108, -26, -66), (113, -8, -100), (108, 22, -150), (106, 30, -200), (102, 24, -262)], 3), 14.0, "gut_faeces"),
     ]
-    for _ in range(16):
-        start = np.array([rng.uniform(-55, 92), rng.uniform(-88, 12), rng.uniform(-255, -140)])
+    for _ in range(30):
+        start = np.array([rng.uniform(-58, 94), rng.uniform(-90, 8), rng.uniform(-258, -132)])
         steps = rng.normal(size=(5, 3)) * (24, 17, 13)
-        line = np.clip(start + np.cumsum(steps, axis=0), (-78, -94, -262), (104, 20, -136))
-        made.append((line, float(rng.uniform(9, 13.5)), str(rng.choice(["gut_content", "gut_fluid", "gut_wall"]))))
+        line = np.clip(start + np.cumsum(steps, axis=0), (-78, -94, -262), (104, 14, -128))
+        made.append((line, float(rng.uniform(8, 12.5)), str(rng.choice(["gut_content", "gut_fluid", "gut_wall"]))))
     out = []
     for knots, radius, inside in made:
         radii = radius * rng.uniform(0.78, 1.2, len(knots))
@@ -121,7 +121,7 @@ def _twigs(seed: int) -> tuple[Tube, ...]:
     """Small vessels in the fat of the abdomen."""
     rng = np.random.default_rng([seed, 31])
     tubes = []
-    for _ in range(150):
+    for _ in range(260):
         a = np.array([rng.uniform(-60, 80), rng.uniform(-85, 25), rng.uniform(-262, -95)])
         b = a + rng.normal(size=3) * (22, 18, 22)
         tubes.append(Tube.through([a, (a + b) / 2 + rng.normal(size=3) * 4, b], [rng.uniform(1.0, 2.6), 1.3, 0.7], 2))
@@ -134,6 +134,7 @@ def paint_organs(c: Canvas, anatomy: Anatomy, detail: bool) -> None:
         for tube in _twigs(anatomy.seed):
             c.tube("cava", tube, 0.75)
         psoas(c)
+        _crura(c)
         _bowel(c, anatomy)
         c.tube("gut_wall", DUODENUM)
         _lobed(c, "pancreas", PANCREAS)
@@ -141,7 +142,6 @@ def paint_organs(c: Canvas, anatomy: Anatomy, detail: bool) -> None:
         c.tube("aorta", COELIAC)
         for side in (-1, 1):
             c.tube("adrenal", Tube.through([(side * 34, 26, -58), (side * 42, 34, -74)], [2.5, 3.5]))
-            c.tube("muscle", Tube.through([(side * 9, 28, 10), (side * 15, 40, -60), (side * 18, 58, -150)], [5, 6.5, 5]))
         c.tube("gut_wall", Tube.through([(4, 22, 60), (8, 16, -10), (26, 16, -34), (46, 18, -42)], [9, 9, 8, 9]))
     _stomach(c)
     window = c.points.window(*SPLEEN_BOX)
@@ -165,7 +165,18 @@ def psoas(c: Canvas) -> None:
     """The muscles beside the lumbar spine."""
     for side in (-1, 1):
         c.tube("muscle", Tube.through([(side * 24, 66, -90), (side * 34, 66, -160), (side * 46, 58, -265)], [8, 15, 22]))
-        c.tube("muscle", Tube.through([(side * 50, 92, -100), (side * 58, 90, -180), (side * 62, 88, -265)], [6, 12, 15]))
+        c.tube("muscle", Tube.through([(side * 52, 92, -128), (side * 58, 90, -190), (side * 62, 88, -265)], [6, 12, 15]))
+
+
+def _crura(c: Canvas) -> None:
+    """The legs of the diaphragm beside the aorta."""
+    for side in (-1, 1):
+        window = c.points.window((-40, 5, -165), (40, 85, 6))
+        if window is not None:
+            q = c.points.at(window)
+            bend = q.x * side - (17 - 0.006 * (q.y - 52) ** 2 + 1.2 * np.sin(q.z / 9))
+            sheet = np.hypot(bend / 0.9, np.maximum(np.abs(q.y - 43 - 0.10 * (q.z + 60)) - 15, 0)) - (3.4 + 0.008 * (q.z + 60))
+            c.paint("muscle", soft_max(np.asarray(sheet, dtype=np.float32), np.asarray(-130 - q.z, dtype=np.float32), 8), window)
 
 
 def _lobed(c: Canvas, tissue: str, tube: Tube) -> None:
@@ -178,12 +189,12 @@ def _lobed(c: Canvas, tissue: str, tube: Tube) -> None:
 
 
 def _liver(c: Canvas, anatomy: Anatomy, detail: bool) -> None:
-    c.tube("cava", CAVA)
     window = c.points.window(*BOX)
     if window is not None:
         d = liver(c.points.at(window), anatomy)
         c.paint("visceral_fat", d - np.float32(1.0), window, 0.5)
         c.paint("liver", d, window)
+    c.tube("cava", CAVA)
     c.tube("gallbladder_wall", Tube(GALLBLADDER.line, GALLBLADDER.radii + 1.2))
     c.tube("gallbladder", GALLBLADDER)
     c.tube("portal_vein", PORTAL_TRUNK)

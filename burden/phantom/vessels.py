@@ -30,7 +30,7 @@ _PORTAL = (
     ([(-36, -26, -93), (-50, -20, -88), (-60, -14, -84)], [6.5, 5.8, 5.2]),
     ([(-60, -14, -84), (-74, -30, -76), (-80, -44, -60)], [4.6, 4.0, 3.0]),
     ([(-60, -14, -84), (-78, 6, -86), (-90, 18, -96)], [4.6, 3.8, 2.8]),
-    ([(-36, -26, -93), (-22, -34, -84), (-6, -44, -78), (4, -58, -76), (7, -76, -78)], [5.6, 5, 4.6, 4.2, 3.4]),
+    ([(-36, -26, -93), (-22, -34, -84), (-6, -44, -78), (4, -58, -76), (7, -76, -78)], [5.2, 4.4, 3.9, 3.5, 2.6]),
 )
 _HEPATIC = (
     ([(-30, -6, -34), (-52, -6, -40), (-82, 0, -60), (-100, 4, -84)], [5.6, 5, 4, 2.8]),
@@ -88,10 +88,10 @@ def _with_radii(nodes: Floats, parent: list[int], fixed: int, tubes: tuple[Tube,
     flow = np.zeros(len(nodes))
     leaf = np.ones(len(nodes), dtype=bool)
     leaf[[p for p in parent if p >= 0]] = False
-    flow[leaf] = 0.75**power
+    flow[leaf] = 0.95**power
     for n in range(len(nodes) - 1, fixed - 1, -1):  # children come after their parents
         flow[parent[n]] += flow[n]
     own = np.arange(fixed, len(nodes))
     up = np.array([parent[n] for n in own], dtype=int)
-    radius = np.minimum(flow[own] ** (1 / power), 3.2)
+    radius = np.minimum(flow[own] ** (1 / power), 3.8)
     return Tree(nodes[up], nodes[own], radius, tubes)
