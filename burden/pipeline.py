@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -82,8 +82,10 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     with clock.step("segment"):
         found, model = _segment(job, study.volume, clock.inside("segment"))
     with clock.step("measure"):
+        # What reading found out may invalidate measurements too.
+        found = replace(found, findings=(*study.findings, *found.findings))
         measured = measure(study.volume, found, patient, draws=job.draws, seed=job.seed)
-    findings = (*study.findings, *found.findings, *measured.findings, *_disagreements(study, entered))
+    findings = (*measured.findings, *_disagreements(study, entered))
     _refuse_if_strict(job, findings)
     with clock.step("assess"):
         facts = derive(patient | measured.facts)

@@ -14,8 +14,17 @@ from burden.grid import Grid, reorder
 from burden.pipeline import Job, run
 
 ORDERS = [(p, f) for p in permutations(range(3)) for f in product((False, True), repeat=3)]
-SAME = ["liver.volume", "tumor.volume", "tumor.burden", "lesion.count", "lesion.largest_diameter",
-        "lesion.count_left", "lesion.count_right", "tumor.burden_right", "flr.right_hepatectomy.percent"]  # fmt: skip
+SAME = [
+    "liver.volume",
+    "tumor.volume",
+    "tumor.burden",
+    "tumor.burden_right",
+    "lesion.count",
+    "lesion.count_left",
+    "lesion.count_right",
+    "lesion.largest_diameter",
+    "flr.right_hepatectomy.percent",
+]
 
 
 @pytest.fixture(scope="module")
