@@ -155,15 +155,17 @@ def _grid(image: Any, shape: tuple[int, int, int], name: str) -> tuple[Grid, lis
 
 
 def _values(image: Any, shape: tuple[int, int, int]) -> Array:
+    """Voxels after the header's scaling: whole numbers where that is exact, else float32."""
     proxy = image.dataobj
-    kind = proxy.dtype
-    scaled = (proxy.slope, proxy.inter) != (1, 0)
-    if scaled or kind.kind == "f":
-        values = proxy.get_scaled(dtype=np.float32) if scaled else np.asarray(proxy)
+    slope, intercept = float(proxy.slope), float(proxy.inter)
+    values = np.asarray(proxy.get_unscaled()).reshape(shape)
+    if values.dtype.kind == "f":
         values = values.astype(np.float32, copy=False)
-    else:
-        values = np.asarray(proxy)
-    return np.asarray(values.reshape(shape))
+    if (slope, intercept) == (1.0, 0.0):
+        return values
+    if values.dtype.itemsize <= 2 and slope % 1 == 0 == intercept % 1 and abs(slope) < 2**15:
+        return np.asarray(values.astype(np.int64) * int(slope) + int(intercept))
+    return np.asarray(values.astype(np.float32) * np.float32(slope) + np.float32(intercept))
 
 
 def _finite(data: Array, name: str) -> tuple[Array, list[Finding]]:

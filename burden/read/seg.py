@@ -66,7 +66,8 @@ def _frames(
             ds = dcmread(entry.path, force=True)
             kind = str(ds.get("SegmentationType", ""))
             frames = read_frames(ds, count)
-            names = {int(s.SegmentNumber): str(s.SegmentLabel) for s in ds.SegmentSequence}
+            listed = {int(s.SegmentNumber): str(s.SegmentLabel) for s in ds.SegmentSequence}
+            names = {number: name for number, name in listed.items() if number > 0}
             labelmap = kind == "LABELMAP"
             numbers = [1] * count if labelmap else _segment_numbers(ds)
             if kind == "FRACTIONAL":

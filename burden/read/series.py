@@ -150,7 +150,7 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice]) -> Group
             refused = error
     first = slices[0]
     phase, source = words.phase_of(first.file.description, first.file.contrast, first.file.delay_s)
-    score, reasons = _scored(slices, built, phase)
+    score, reasons = _scored(slices, phase)
     if phase:
         reasons.append(f"phase {phase} by {source}")
     bad = words.drawbacks(first.file.description, first.image_type)
@@ -221,7 +221,7 @@ def _left_over(slices: Sequence[Slice], series: Sequence[Slice]) -> tuple[Findin
     return (Finding("slices-left-out", "warning", text),)
 
 
-def _scored(slices: Sequence[Slice], built: Stack | None, phase: str) -> tuple[float, list[str]]:
+def _scored(slices: Sequence[Slice], phase: str) -> tuple[float, list[str]]:
     file = slices[0].file
     score = 30.0 if file.modality == "CT" else 25.0 if file.modality == "MR" else 0.0
     reasons = [f"{file.modality}", f"{len(slices)} slices"]
@@ -229,9 +229,9 @@ def _scored(slices: Sequence[Slice], built: Stack | None, phase: str) -> tuple[f
     if plane:
         score += 20.0 if plane == "axial" else 0.0
         reasons.append(plane)
-    if built is not None:
-        spacing = built.spacing[2]
-        coverage = spacing * len(built.slices)
+    extent = _extent(slices)
+    if extent is not None:
+        coverage, spacing = extent
         score += 40.0 * min(coverage, _COVERAGE_MM) / _COVERAGE_MM
         reasons.append(f"covers {coverage:.0f} mm")
         score += 10.0 - 2.0 * max(0.0, max(spacing, slices[0].thickness) - 1.0)
@@ -258,3 +258,15 @@ def _scored(slices: Sequence[Slice], built: Stack | None, phase: str) -> tuple[f
         score += 5.0 if region == "abdomen" else -15.0
         reasons.append(f"named as {region}")
     return score, reasons
+
+
+def _extent(slices: Sequence[Slice]) -> tuple[float, float] | None:
+    """Coverage along the normal and usual spacing, mm, whether or not they form a volume."""
+    axes = slices[0].axes
+    if axes is None or any(s.position is None for s in slices):
+        return None
+    along = np.unique(np.round(np.array([s.position for s in slices]) @ np.cross(*axes), 2))
+    if len(along) < 2:
+        return None
+    spacing = float(np.median(np.diff(along)))
+    return float(along[-1] - along[0]) + spacing, spacing

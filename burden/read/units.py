@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
+_PLAIN = re.compile(r"1|%|[A-Za-zµμ]{1,12}[23]?(/[A-Za-zµμ]{1,12}[23]?)?")
 # Molar masses, g/mol, for the laboratory values that come in mass or in molar concentration.
 _MOLAR_MASS = {"lab.bilirubin": 584.66, "lab.creatinine": 113.12}
 
@@ -21,6 +23,8 @@ def converted(value: float, unit: str, wanted: str, fact_id: str) -> float:
 
     if unit == wanted:
         return value
+    if not _PLAIN.fullmatch(unit):  # pint would evaluate an expression, however large
+        raise ValueError(f"{unit[:20]!r} cannot be converted to {wanted!r}")
     registry = _registry()
     try:
         quantity = registry.Quantity(value, _spelled(unit))

@@ -71,7 +71,7 @@ def test_two_spacings_in_one_series_are_refused(make):
     def edit(ds, k):
         ds.ImagePositionPatient[2] = 2.5 * k if k < 10 else 25.0 + 5.0 * (k - 10)
 
-    with pytest.raises(GeometryError, match="between z = 25.0 and 30.0 mm"):
+    with pytest.raises(GeometryError, match=r"between z = 25.0 and 30.0 mm"):
         read_study(make(shape=(9, 7, 20), edit=edit))
 
 

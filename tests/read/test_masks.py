@@ -1,0 +1,220 @@
+"""Masks: NIfTI and DICOM SEG in every encoding, in the right place and with the right labels."""
+
+from __future__ import annotations
+
+import highdicom as hd
+import nibabel as nib
+import numpy as np
+import pytest
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+from burden.errors import GeometryError, InputError, NotAnImageError
+from burden.grid import Grid
+from burden.read import checked_mask, read_mask, read_study
+
+TILTED = np.array([[0.96, 0.28, 0.0], [-0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
+SHAPE = (12, 10, 9)
+EXTRA = {
+    "PatientBirthDate": "",
+    "PatientSex": "",
+    "StudyID": "",
+    "StudyDate": "20200101",
+    "StudyTime": "101010",
+    "AccessionNumber": "",
+    "SeriesNumber": 1,
+}
+
+
+@pytest.fixture
+def study(series_type, phantom, tmp_path):
+    """A CT series, its data sets in slice order, and the volume as read."""
+    made = series_type(phantom(SHAPE), axes=TILTED, tags=EXTRA)
+    folder = made.write(tmp_path / "ct")
+    return [made.slice(k) for k in range(SHAPE[2])], read_study(folder).volume
+
+
+@pytest.fixture
+def labels():
+    """Two separate structures away from the ends, so that empty frames exist."""
+    out = np.zeros(SHAPE, dtype=np.uint8)
+    out[2:7, 3:8, 3:6] = 1
+    out[9:11, 1:4, 4:7] = 2
+    return out
+
+
+def seg(
+    datasets, frames, kind, path, syntax=ExplicitVRLittleEndian, names=("Liver", "Lesion"), **options
+):
+    """A DICOM SEG by highdicom; ``frames`` is ``[k, j, i]`` or ``[k, j, i, segment]``."""
+    descriptions = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=name,
+            segmented_property_category=codes.SCT.Organ,
+            segmented_property_type=codes.SCT.Liver,
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+        )
+        for number, name in enumerate(names, start=1)
+    ]
+    made = hd.seg.Segmentation(
+        source_images=datasets,
+        pixel_array=frames,
+        segmentation_type=kind,
+        segment_descriptions=descriptions,
+        series_instance_uid=hd.UID(),
+        series_number=2,
+        sop_instance_uid=hd.UID(),
+        instance_number=1,
+        manufacturer="x",
+        manufacturer_model_name="x",
+        software_versions="1",
+        device_serial_number="1",
+        transfer_syntax_uid=syntax,
+        **options,
+    )
+    made.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "syntax"),
+    [
+        ("BINARY", ExplicitVRLittleEndian),  # other encodings: the real files in test_real
+        ("FRACTIONAL", ExplicitVRLittleEndian),
+        ("FRACTIONAL", RLELossless),
+        ("LABELMAP", ExplicitVRLittleEndian),
+        ("LABELMAP", RLELossless),
+    ],
+)
+@pytest.mark.parametrize("omit", [True, False])
+def test_seg_by_highdicom_is_read_voxel_for_voxel(study, labels, tmp_path, kind, syntax, omit):
+    datasets, volume = study
+    path = seg(
+        datasets,
+        labels.transpose(2, 1, 0),
+        kind,
+        tmp_path / "seg.dcm",
+        syntax,
+        omit_empty_frames=omit,
+    )
+    mask = read_mask(path, volume.grid)
+    assert np.array_equal(mask.data, labels)
+    assert mask.names == {1: "Liver", 2: "Lesion"}
+    assert mask.grid.same_as(volume.grid)
+
+
+def test_seg_on_a_reordered_and_larger_grid(study, labels, tmp_path):
+    datasets, volume = study
+    path = seg(datasets, labels.transpose(2, 1, 0), "BINARY", tmp_path / "seg.dcm")
+    order, flip = (2, 0, 1), (True, False, True)
+    from burden.grid import reorder
+
+    mask, findings = checked_mask(path, volume.grid.reorder(order, flip))
+    assert np.array_equal(mask.data, reorder(labels, order, flip))
+    assert findings == ()
+
+
+def test_of_overlapping_segments_the_smaller_is_kept(study, tmp_path):
+    datasets, volume = study
+    both = np.zeros((*SHAPE, 2), dtype=np.uint8)
+    both[2:10, 2:8, 2:7, 1] = 1  # the organ comes second
+    both[4:6, 4:6, 3:5, 0] = 1
+    path = seg(
+        datasets, both.transpose(2, 1, 0, 3), "BINARY", tmp_path / "s.dcm", names=("Lesion", "Liver")
+    )
+    mask = read_mask(path, volume.grid)
+    assert np.array_equal(mask.data == 1, both[..., 0] == 1)
+    assert np.array_equal(mask.data > 0, both.any(axis=-1))
+
+
+def test_fraction_counts_from_one_half(study, tmp_path):
+    datasets, volume = study
+    fraction = np.zeros(SHAPE, dtype=np.float64)
+    fraction[3, 3, 3], fraction[4, 3, 3], fraction[5, 3, 3] = 0.4, 0.6, 1.0
+    path = seg(datasets, fraction.transpose(2, 1, 0), "FRACTIONAL", tmp_path / "s.dcm", names=("Liver",))
+    assert np.argwhere(read_mask(path, volume.grid).data).tolist() == [[4, 3, 3], [5, 3, 3]]
+
+
+def save(path, values, grid):
+    nib.Nifti1Image(values, grid.ras).to_filename(path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, np.int32])
+def test_nifti_labels_of_any_type(study, labels, tmp_path, dtype):
+    _, volume = study
+    mask = read_mask(save(tmp_path / "m.nii.gz", labels.astype(dtype), volume.grid), volume.grid)
+    assert mask.data.dtype == np.uint8
+    assert np.array_equal(mask.data, labels)
+
+
+def test_many_labels_keep_their_numbers(study, labels, tmp_path):
+    _, volume = study
+    path = save(tmp_path / "m.nii", labels.astype(np.uint16) * 300, volume.grid)
+    assert np.unique(read_mask(path, volume.grid).data).tolist() == [0, 300, 600]
+
+
+def test_a_coarser_mask_is_moved_and_said(study, tmp_path):
+    _, volume = study
+    coarse = Grid.from_axes(
+        (6, 5, 9), (1.6, 1.4, 2.5), volume.grid.world([0.5, 0.5, 0]), volume.grid.axes
+    )
+    values = np.zeros(coarse.shape, dtype=np.uint8)
+    values[2:4, 1:3, 4:6] = 3
+    mask, findings = checked_mask(save(tmp_path / "m.nii", values, coarse), volume.grid)
+    expected = np.repeat(np.repeat(values, 2, axis=0), 2, axis=1)
+    assert np.array_equal(mask.data, expected)
+    assert findings == ()  # to the last microlitre the same volume
+
+
+def test_a_mask_cut_by_the_image_is_said(study, labels, tmp_path):
+    _, volume = study
+    path = save(tmp_path / "m.nii", labels, volume.grid)
+    smaller = volume.grid.crop([4, 0, 0], SHAPE)
+    mask, findings = checked_mask(path, smaller)
+    assert np.array_equal(mask.data, labels[4:])
+    assert [(f.code, f.severity) for f in findings] == [("mask-resampled", "warning")]
+
+
+def test_a_mask_elsewhere_is_refused(study, labels, tmp_path):
+    _, volume = study
+    away = volume.grid.affine.copy()
+    away[:3, 3] += 500
+    path = save(tmp_path / "m.nii", labels, Grid(SHAPE, away))
+    with pytest.raises(GeometryError, match="does not overlap"):
+        read_mask(path, volume.grid)
+
+
+def test_an_empty_mask_is_empty_and_said(study, tmp_path):
+    _, volume = study
+    path = save(tmp_path / "m.nii", np.zeros(SHAPE, np.uint8), volume.grid)
+    mask, findings = checked_mask(path, volume.grid)
+    assert not mask.data.any()
+    assert [f.code for f in findings] == ["empty-mask"]
+
+
+@pytest.mark.parametrize("bad", [-1.0, 0.5, np.nan, 1e9])
+def test_what_is_no_mask_is_refused(study, labels, tmp_path, bad):
+    _, volume = study
+    values = labels.astype(np.float32)
+    values[0, 0, 0] = bad
+    with pytest.raises(InputError, match=r"not a mask|not numbers"):
+        read_mask(save(tmp_path / "m.nii", values, volume.grid), volume.grid)
+
+
+def test_a_ct_slice_is_no_mask(study, tmp_path):
+    _, volume = study
+    with pytest.raises(NotAnImageError, match="not a segmentation"):
+        read_mask(sorted((tmp_path / "ct").iterdir())[0], volume.grid)
+
+
+def test_a_seg_leaning_like_its_tilted_ct_is_refused(study, labels, tmp_path):
+    datasets, volume = study
+    for k, ds in enumerate(datasets):
+        ds.ImagePositionPatient = [
+            x + y for x, y in zip(ds.ImagePositionPatient, [0, 0.5 * k, 0], strict=True)
+        ]
+    path = seg(datasets, labels.transpose(2, 1, 0), "BINARY", tmp_path / "seg.dcm")
+    with pytest.raises(GeometryError, match="tilt"):
+        read_mask(path, volume.grid)
