@@ -14,13 +14,13 @@ from burden.findings import Finding
 from burden.image import Labels, Segmentation, Volume
 from burden.lesions import Lesion
 from burden.measure import check
-from burden.measure.anatomy import Anatomy, given_anatomy, unknown_anatomy
 from burden.measure.components import separate
 from burden.measure.distances import counts, distances, hilum_point
 from burden.measure.fact import at_least_seen, invalid
 from burden.measure.frilling import OPTIONS, frilling_types
 from burden.measure.remnant import remnants
 from burden.measure.scene import Scene
+from burden.measure.segments import find_anatomy
 from burden.measure.table import lesion_rows
 from burden.measure.tissue import Tissue
 from burden.measure.uncertainty import draw, errors_of
@@ -124,7 +124,7 @@ def prepare(
     )
     tissue = Tissue(grid, parts.liver, parts.labels, parts.boxes)
     complete = check.cut_area_mm2(liver, volume.grid) < check.CUT_MM2
-    anatomy = _anatomy(found, tissue, window, complete=complete)
+    anatomy = find_anatomy(found, tissue, window, complete=complete)
     portal = None if found.structures is None else found.structures.named("portal_vein")
     chance = found.lesion_probability
     shape = np.array(volume.grid.shape)
@@ -148,12 +148,6 @@ def prepare(
 
 def _liver(found: Segmentation) -> NDArray[np.bool_]:
     return np.asarray(found.liver.data > 0)
-
-
-def _anatomy(found: Segmentation, tissue: Tissue, window: Window, *, complete: bool) -> Anatomy:
-    if found.segments is not None and (found.segments.data[window] > 0).any():
-        return given_anatomy(found.segments.data[window], tissue.liver, tissue.grid)
-    return unknown_anatomy(tissue.liver.shape, "no segments given")
 
 
 def _window(mask: NDArray[np.bool_]) -> Window:

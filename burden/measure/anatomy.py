@@ -70,7 +70,7 @@ def given_anatomy(given: NDArray[np.unsignedinteger], liver: Mask, grid: Grid) -
         return unknown_anatomy(liver.shape, "the segment mask does not overlap the liver")
     findings = []
     if missing:
-        segments[bare] = _nearest(segments, bare, grid)
+        segments[bare] = nearest_segment(segments, bare, grid)
         if missing > 0.1 * total:
             findings.append(
                 Finding(
@@ -84,7 +84,7 @@ def given_anatomy(given: NDArray[np.unsignedinteger], liver: Mask, grid: Grid) -
     return Anatomy(segments, "segments given", findings=tuple(findings))
 
 
-def _nearest(segments: SegmentArray, bare: Mask, grid: Grid) -> SegmentArray:
+def nearest_segment(segments: SegmentArray, bare: Mask, grid: Grid) -> SegmentArray:
     """Segment of the nearest labelled voxel, for every bare voxel."""
     shell = _edge(segments > 0)
     at = np.argwhere(shell)
