@@ -10,6 +10,10 @@ import yaml
 from burden.errors import RuleError
 
 
+# the parser in C where the wheel has it: ten times as fast
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 class Located(dict[str, Any]):
     """A mapping that knows where it stands: ``path``, ``line`` and the line of each key."""
 
@@ -32,7 +36,7 @@ def read_located(path: Path) -> Located:
         With file and line: not YAML, not a mapping, a key given twice, a reference to itself.
     """
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader: yaml.SafeLoader = _Loader(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RuleError("cannot be read as text.", where=path) from error
     try:
@@ -42,6 +46,8 @@ def read_located(path: Path) -> Located:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise RuleError(f"not valid YAML: {error.problem}.", where=f"{path}:{line}") from error
+    except yaml.YAMLError as error:
+        raise RuleError("not valid YAML: a character that cannot be.", where=path) from error
     finally:
         loader.dispose()
     if not isinstance(value, Located):

@@ -92,8 +92,11 @@ def _leaf_mutants(leaf: Criterion) -> Iterator[Criterion]:
             if changed and changed != frozenset(options):
                 yield replace(leaf, limit=changed, op="in" if leaf.op != "!=" else "!=")
         return
+    lowest = (vocabulary()[leaf.fact].range or (None,))[0]
     for op in _OPS:
-        if op != leaf.op:
+        # above the lowest possible value is the same as not that value
+        same = (leaf.op, op) == (">", "!=") and leaf.limit == lowest
+        if op != leaf.op and not same:
             yield replace(leaf, op=op)
     step = 1.0 if leaf.unit == "1" else 0.5
     yield replace(leaf, limit=leaf.limit + step)
