@@ -122,7 +122,11 @@ class Fact:
         """5th, 50th and 95th percentile of the draws of a number, else None."""
         if self.draws is None or isinstance(self.value, Choice):
             return None
-        low, mid, high = np.quantile(self.draws.astype(np.float64), (0.05, 0.5, 0.95))
+        draws = np.sort(self.draws.astype(np.float64))
+        if np.isinf(draws[[0, -1]]).any():  # nothing to interpolate between
+            low, mid, high = draws[[int(q * (len(draws) - 1) + 0.5) for q in (0.05, 0.5, 0.95)]]
+        else:
+            low, mid, high = np.quantile(draws, (0.05, 0.5, 0.95))
         return float(low), float(mid), float(high)
 
     def invalidated(self, note: str) -> Fact:

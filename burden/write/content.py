@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from burden.case import Case
 from burden.facts import Choice, Facts
@@ -54,6 +54,11 @@ class Remnant:
     removed: Said
     bar: float | None
 
+    @property
+    def span(self) -> str:
+        """The 90 % range of FLR % without words."""
+        return self.percent.range.removeprefix("90 % range ")
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -103,7 +108,10 @@ def key_figures(facts: Facts) -> list[Figure]:
     ]
     if "tumor.viable_volume" in facts:
         rows.insert(2, ("Enhancing tumor", "tumor.viable_volume"))
-    return [Figure(label, said(facts, fact_id)) for label, fact_id in rows]
+    figures = [Figure(label, said(facts, fact_id)) for label, fact_id in rows]
+    if "lesion.count" in facts and facts["lesion.count"].best == 0:
+        figures[-1] = Figure("Largest lesion", Said("none"))
+    return figures
 
 
 def lobes(facts: Facts) -> list[Figure]:
@@ -146,7 +154,7 @@ def frilling(facts: Facts) -> tuple[Figure, list[Figure]]:
 
 
 def remnants(facts: Facts) -> list[Remnant]:
-    """Future liver remnant of each plan about which anything was measured."""
+    """Future liver remnant of each plan; empty where not one is known."""
     rows = []
     for plan, title in PLANS.items():
         keys = [f"flr.{plan}.volume", f"flr.{plan}.percent", f"flr.{plan}.sflr"]
@@ -157,10 +165,28 @@ def remnants(facts: Facts) -> list[Remnant]:
             for key in keys
         )
         best = facts[keys[1]].best if keys[1] in facts else None
+        if plan == "best" and best is None:
+            continue  # the note below the table says why
         removed = said(facts, f"debulk.{plan}.percent", natural=PERCENT)
         bar = min(100.0, max(0.0, best)) if isinstance(best, (int, float)) else None
         rows.append(Remnant(title, volume, share, standard, removed, bar))
-    return rows
+    return rows if any(row.bar is not None or row.volume.known for row in rows) else []
+
+
+def remnant_notes(facts: Facts) -> list[str]:
+    """Why remnants are not known, and which plan is called the best; each said once."""
+    why: dict[str, list[str]] = {}
+    for plan in PLANS:
+        for part, word in (("percent", "FLR"), ("sflr", "sFLR")):
+            fact = facts.get(f"flr.{plan}.{part}")
+            if fact is not None and fact.best is None and fact.note and plan != "best":
+                words = why.setdefault(fact.note, [])
+                words += [] if word in words else [word]
+    notes = [f"{' and '.join(words)} not known: {reason}." for reason, words in why.items()]
+    best = facts.get("debulk.best.percent") or facts.get("flr.best.percent")
+    if best is not None and best.note:
+        notes.append(f"Best plan: {best.note.replace('_', ' ').replace('>=', '≥')}.")
+    return notes
 
 
 def segments(facts: Facts) -> list[Segment]:
@@ -226,7 +252,7 @@ def entered(facts: Facts) -> list[Figure]:
     rows = []
     for fact_id, fact in facts.items():
         entry = vocabulary().find(fact_id)
-        if entry is not None and entry.origin != "image" and fact.best is not None:
+        if entry is not None and entry.origin == "clinical" and fact.best is not None:
             rows.append(Figure(entry.text, said(facts, fact_id)))
     return rows
 
@@ -246,10 +272,10 @@ def _modality(case: Case) -> str:
 
 
 def _typed(told: Said) -> Said:
-    if not told.known:
+    if told.text == "not known":
         return told
     text = "no lesion" if told.text == "none" else f"Type {told.text}"
-    return Said(text, told.range, told.note)
+    return replace(told, text=text)
 
 
 def _distance(mm: float | None) -> str:

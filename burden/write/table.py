@@ -77,7 +77,10 @@ def _cell(value: float | str | None) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return f"{value:.6g}"
+        text = f"{value:.6g}"
+        # With a decimal point in every cell no reader takes the column for whole numbers, in
+        # which a missing one would come out as -1.
+        return text if "." in text or "e" in text else f"{text}.0"
     text = " ".join(value.replace(",", ";").replace('"', "'").replace("#", "no. ").split())
     # A spreadsheet would run a cell that starts like a formula.
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from burden.answer import Answer
 from burden.case import Assessment, CriterionResult
+from burden.facts import Choice, Facts
 from burden.resources import shipped
 from burden.vocabulary import vocabulary
-from burden.write.words import amount, name_of, number, percent
+from burden.write.words import amount, name_of, number, percent, said
 
 WORDS = {
     Answer.YES: ("Yes", "criteria met"),
@@ -22,7 +24,9 @@ _REFERENCE_FIELDS = ("authors", "text", "title", "journal", "year", "volume", "p
 
 @dataclass(frozen=True)
 class Line:
-    """One criterion of a book, in words."""
+    """One criterion of a book, in words; ``depth`` 0 is a criterion of the book itself."""
+
+    depth: int
 
     answer: str
     word: str
@@ -40,6 +44,8 @@ class Verdict:
 
     book: str
     title: str
+    scope: str
+    cite: str
     answer: str
     word: str
     meaning: str
@@ -53,21 +59,27 @@ class Verdict:
     note: str
 
 
-def verdict(one: Assessment) -> Verdict:
+def verdict(one: Assessment, facts: Facts) -> Verdict:
     """An assessment as the report shows it."""
+    shared = _shared_cite(one)
+    shown = _shown(one.criteria)
+    title, _, scope = one.title.partition(", ")
     word, meaning = WORDS[one.answer]
     return Verdict(
         book=one.book,
-        title=one.title,
+        title=title,
+        scope=scope,
         answer=one.answer.value,
         word=word,
         meaning=meaning,
         p="" if one.p_met is None else percent(one.p_met),
-        decided=_decided(one),
+        decided=_decided(one, shown),
         missing=tuple(_ask(fact_id) for fact_id in one.missing),
-        lines=tuple(_line(row) for row in one.criteria),
+        cite=shared,
+        lines=tuple(_line(row, _depth(row.id, shown), facts, shared) for row in shown.values()),
         conflicts=one.conflicts,
-        what_if=one.what_if,
+        # Where no single change is enough the open criteria above say the same.
+        what_if=tuple(s for s in one.what_if if not s.startswith("No single change")),
         modality=one.modality,
         note=one.note,
     )
@@ -80,18 +92,27 @@ def references(assessments: tuple[Assessment, ...]) -> list[tuple[str, str]]:
     return [(key, _reference(table.get(key))) for key in keys]
 
 
-def _decided(one: Assessment) -> str:
+def _decided(one: Assessment, shown: Mapping[str, CriterionResult]) -> str:
     """The criteria that made the answer what it is."""
-    rules = [row for row in one.criteria if row.kind != "advisory"]
-    against = [row.text for row in rules if _status(row) is Answer.NO]
-    open_ = [row.text for row in rules if _status(row) is Answer.UNKNOWN]
+    rules = [row for row in shown.values() if row.kind != "advisory" and not _depth(row.id, shown)]
+    met = sum(_status(row) is Answer.YES for row in rules)
+    against = [_name(row) for row in rules if _status(row) is Answer.NO]
+    open_ = [_name(row) for row in rules if _status(row) is Answer.UNKNOWN]
     if one.answer is Answer.NO and against:
-        return "Not met: " + "; ".join(against)
+        return "; ".join(against)
     if one.answer is Answer.UNKNOWN and open_:
-        return "Open: " + "; ".join(open_)
-    if one.answer is Answer.YES:
-        return "Every criterion needed is met"
-    return ""
+        if len(open_) <= 2:
+            return f"{met} of {len(rules)} met; open: {'; '.join(open_)}"
+        return f"{met} of {len(rules)} met, {len(open_)} open"
+    return f"{met} of {len(rules)} met"
+
+
+def _name(row: CriterionResult) -> str:
+    return (
+        f"{row.text}: present"
+        if row.kind == "contraindication" and row.answer is Answer.YES
+        else row.text
+    )
 
 
 def _status(row: CriterionResult) -> Answer:
@@ -99,19 +120,68 @@ def _status(row: CriterionResult) -> Answer:
     return ~row.answer if row.kind == "contraindication" else row.answer
 
 
-def _line(row: CriterionResult) -> Line:
+def _shown(criteria: tuple[CriterionResult, ...]) -> dict[str, CriterionResult]:
+    """Criteria worth a line: the book's own, and of their parts those that decided them.
+
+    A part with a margin is always shown: it is a measurement held against a limit. The whole
+    tree is in case.json.
+    """
+    shown: dict[str, CriterionResult] = {}
+    ids = {row.id for row in criteria}
+    for row in criteria:
+        parent = row.id.rpartition(".")[0]
+        if parent not in ids:
+            shown[row.id] = row
+        elif (whole := shown.get(parent)) is None or whole.kind == "advisory":
+            continue
+        elif row.answer is whole.answer or row.margin is not None:
+            shown[row.id] = row
+    return shown
+
+
+def _depth(row_id: str, shown: Mapping[str, CriterionResult]) -> int:
+    """How many criteria this one is part of: ``grade.low`` is part of ``grade``."""
+    parts = row_id.split(".")
+    return sum(".".join(parts[:n]) in shown for n in range(1, len(parts)))
+
+
+def _cite(row: CriterionResult) -> str:
+    return ", ".join(dict.fromkeys(f"{c.source} {c.where}".strip() for c in row.cite))
+
+
+def _shared_cite(one: Assessment) -> str:
+    """The source most criteria of the book come from, to be named once."""
+    cites = [text for row in one.criteria if (text := _cite(row))]
+    return max(cites, key=cites.count) if cites else ""
+
+
+def _value(row: CriterionResult, facts: Facts) -> str:
+    """The value decided on, in the digits used elsewhere on the page."""
+    fact = facts.get(row.facts[0]) if len(row.facts) == 1 else None
+    if fact is None or isinstance(fact.value, Choice):
+        return row.value
+    told = said(facts, fact.id, natural=(0.0, 100.0) if fact.unit == "%" else (0.0, math.inf))
+    return f"{told.text} ({told.range})" if told.range else told.text
+
+
+def _line(row: CriterionResult, depth: int, facts: Facts, shared: str) -> Line:
     words = {Answer.YES: "met", Answer.NO: "not met", Answer.UNKNOWN: "unknown"}
     if row.kind == "contraindication":
         words = {Answer.YES: "present", Answer.NO: "absent", Answer.UNKNOWN: "unknown"}
+    if row.kind == "advisory":
+        words = {Answer.YES: "applies", Answer.NO: "does not apply", Answer.UNKNOWN: "unknown"}
     return Line(
-        answer=_status(row).value,
+        depth=depth,
+        # An advisory decides nothing: where it does not apply it gets no cross.
+        answer="none" if row.kind == "advisory" and row.answer is Answer.NO else _status(row).value,
         word=words[row.answer],
         text=row.text,
         kind="" if row.kind == "criterion" else row.kind,
-        value=row.value or "not known",
+        value=_value(row, facts),
         margin=_margin(row),
-        p="" if row.p_met is None else percent(row.p_met),
-        cite=", ".join(dict.fromkeys(f"{c.source} {c.where}".strip() for c in row.cite)),
+        # A certain answer needs no probability beside it.
+        p=percent(row.p_met) if row.p_met is not None and 0 < row.p_met < 1 else "",
+        cite="" if _cite(row) == shared else _cite(row),
     )
 
 

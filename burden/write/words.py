@@ -19,6 +19,7 @@ PLANS = {
     "right_posterior": "Right posterior sectionectomy",
     "central": "Central hepatectomy",
     "best": "Best plan found",
+    "planned": "The surgeon's own plan",
 }
 _UNITS = {"1": "", "year": "years", "month": "months", "m2": "m²"}
 
@@ -50,6 +51,8 @@ def number(value: float, unit: str) -> str:
     size = abs(value)
     if math.isinf(value):
         return "no limit"
+    if value == 0:
+        return "0"
     if unit == "1":
         digits = 0 if float(value).is_integer() else 1
     elif unit == "mL":
@@ -76,8 +79,8 @@ def amount(value: float, unit: str) -> str:
 
 
 def span(low: float, high: float, unit: str) -> str:
-    """Two numbers and one unit: ``20.1–24.9 %``."""
-    return f"{number(low, unit)}–{amount(high, unit)}"
+    """Two numbers and one unit: ``20.1–24.9 %``; a line never ends inside."""
+    return f"{number(low, unit)}\N{WORD JOINER}–\N{WORD JOINER}{amount(high, unit)}"
 
 
 def percent(p: float) -> str:

@@ -18,7 +18,7 @@ from burden.grid import Grid
 from burden.image import Labels, Origin, Volume
 from burden.lesions import Lesion
 
-PERSON = "DOE^JOHN"
+PERSON = "QUIXANO^ALONSO"
 SIZES = {"solitary": [21.0], "bilobar": [34.0, 18.0, 12.0, 9.0, 15.0], "healthy": []}
 
 
@@ -50,7 +50,7 @@ def make_case(kind: str = "bilobar", *, grid: Grid | None = None) -> Case:
 
 
 def default_grid() -> Grid:
-    return Grid.from_axes((220, 160, 64), (1.7, 1.7, 3.0), (-187.0, -136.0, -96.0))
+    return Grid.from_axes((150, 108, 48), (2.5, 2.5, 4.0), (-186.0, -134.0, -96.0))
 
 
 def scene(grid: Grid, radii: list[float]) -> tuple[Images, list[NDArray[np.float64]]]:
@@ -70,9 +70,8 @@ def scene(grid: Grid, radii: list[float]) -> tuple[Images, list[NDArray[np.float
     data[blob(-22, 55, 0, 13, 10, 500)] = 145.0
     data[blob(105, 45, 22, 32, 42, 45)] = 125.0
     data[blob(62, -18, 25, 48, 45, 40)] = 12.0
-    liver = (blob(-72, 5, 8, 76, 82, 84) | blob(10, -42, 22, 70, 40, 42)) & ~blob(
-        -22, 55, 0, 15, 12, 500
-    )
+    liver = blob(-72, 5, 8, 76, 82, 84) | blob(10, -42, 22, 70, 40, 42)
+    liver &= ~blob(-22, 55, 0, 15, 12, 500)
     data[liver] = 112.0
     lesions = np.zeros(grid.shape, np.uint8)
     centres: list[NDArray[np.float64]] = []
@@ -80,11 +79,14 @@ def scene(grid: Grid, radii: list[float]) -> tuple[Images, list[NDArray[np.float
     for n, radius in enumerate(radii):
         for _ in range(200):
             c = place.uniform((-130, -60, -60), (50, 60, 70))
-            near = any(
-                np.linalg.norm(c - o) < radius + r + 3 for o, r in zip(centres, radii, strict=False)
-            )
-            inside = blob(*c, *(3 * [radius])) & liver
-            if near or inside.sum() * grid.voxel_ml * 1000 < 3.4 * radius**3:
+            others = zip(centres, radii, strict=False)
+            if any(np.linalg.norm(c - o) < radius + r + 3 for o, r in others):
+                continue
+            at = tuple(int(v) for v in np.clip(np.rint(grid.index(c)), 0, np.array(grid.shape) - 1))
+            if (
+                not liver[at]
+                or (blob(*c, *(3 * [radius])) & liver).sum() * grid.voxel_ml < 0.0034 * radius**3
+            ):
                 continue
             break
         spot = blob(*c, radius, radius * 0.8, radius * 0.9) & liver & (lesions == 0)
@@ -96,7 +98,8 @@ def scene(grid: Grid, radii: list[float]) -> tuple[Images, list[NDArray[np.float
     high = z > 12
     for label, where in {
         7: (x < -95) & high, 6: (x < -95) & ~high, 8: (x >= -95) & (x < -50) & high,
-        5: (x >= -95) & (x < -50) & ~high, 4: (x >= -50) & (x < 0), 2: (x >= 0) & high, 3: (x >= 0) & ~high,
+        5: (x >= -95) & (x < -50) & ~high, 4: (x >= -50) & (x < 0),
+        2: (x >= 0) & high, 3: (x >= 0) & ~high,
     }.items():  # fmt: skip
         segments[liver & where] = label
     segments[liver & blob(-18, 30, 14, 26, 22, 26)] = 1
