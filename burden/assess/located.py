@@ -9,7 +9,6 @@ import yaml
 
 from burden.errors import RuleError
 
-
 # the parser in C where the wheel has it: ten times as fast
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
