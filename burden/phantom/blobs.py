@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,8 +236,10 @@ def _longest(line: Floats) -> tuple[float, Floats]:
     ends = np.unique(np.concatenate([cast.argmax(axis=0), cast.argmin(axis=0)]))
     if len(ends) < 2:
         return 0.0, line[:1].repeat(2, axis=0)
-    a, b = max(combinations(ends, 2), key=lambda q: float(np.hypot(*(line[q[0]] - line[q[1]]))))
-    return float(np.hypot(*(line[a] - line[b]))), line[[a, b]]
+    hull = line[ends]
+    apart = np.linalg.norm(hull[:, None] - hull[None], axis=2)
+    a, b = np.unravel_index(int(apart.argmax()), apart.shape)
+    return float(apart[a, b]), hull[[a, b]]
 
 
 def _widest(line: Floats, ends: Floats) -> tuple[float, Floats]:

@@ -56,6 +56,13 @@ class Points:
             found.append((total / scale[world]).astype(np.float32))
         return cls(grid, scale, *found)
 
+    @classmethod
+    def scattered(cls, world: NDArray[np.float64], scale: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Points:
+        """Loose points (n, 3), LPS mm, as an array of shape (1, 1, n); they have no windows."""
+        grid = Grid((1, 1, len(world)), np.eye(4))
+        x, y, z = ((world[:, a] / scale[a]).astype(np.float32).reshape(1, 1, -1) for a in range(3))
+        return cls(grid, scale, x, y, z)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of a full array of values."""

@@ -6,6 +6,7 @@ It is independent of the image grid: volumes are summed over a 2.5 mm lattice wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -35,18 +36,18 @@ class Survey:
         Couinaud segment of each cell.
     depth
         Distance below the liver surface, mm; 0 outside.
+    segment_ml
+        Volume of each segment; four random points a cell decide what lies at a border.
+    scale
+        Size of the patient, see :class:`~burden.phantom.anatomy.Anatomy`.
     """
 
     grid: Grid
     cover: NDArray[np.float32]
     segment: NDArray[np.uint8]
     depth: NDArray[np.float32]
-
-    @property
-    def segment_ml(self) -> dict[int, float]:
-        """Volume of each segment."""
-        sums = np.bincount(self.segment.ravel(), weights=self.cover.ravel(), minlength=9)
-        return {n: float(sums[n]) * self.grid.voxel_ml for n in range(1, 9)}
+    segment_ml: Mapping[int, float]
+    scale: tuple[float, float, float]
 
     def inside_lobe(self, lobe: tuple[int, ...]) -> NDArray[np.float32]:
         """Distance, mm, to the edge of the part of the liver made of these segments."""
@@ -62,8 +63,7 @@ class Survey:
 
     def segment_at(self, world: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Segment at points (n, 3), whether or not they are in the liver."""
-        cell = np.clip(np.rint(self.grid.index(world)).astype(int), 0, np.array(self.grid.shape) - 1)
-        return np.asarray(self.segment[cell[:, 0], cell[:, 1], cell[:, 2]])
+        return segments(Points.scattered(world, self.scale)).ravel()
 
 
 def distance_inside(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
@@ -84,7 +84,19 @@ def _survey(anatomy: Anatomy) -> Survey:
     grid = lattice(anatomy, STEP)
     points = Points.of(grid, anatomy.scale)
     cover = np.clip(0.5 - liver(points, anatomy) / STEP, 0, 1)
-    return Survey(grid, cover, segments(points), distance_inside(cover > 0.5, grid))
+    depth = distance_inside(cover > 0.5, grid)
+    return Survey(grid, cover, segments(points), depth, _segment_ml(grid, cover, anatomy), anatomy.scale)
+
+
+def _segment_ml(grid: Grid, cover: NDArray[np.float32], anatomy: Anatomy) -> dict[int, float]:
+    rng = np.random.default_rng(0)
+    cells = np.argwhere(cover > 0)
+    weights = cover[cover > 0]
+    sums = np.zeros(9)
+    for _ in range(4):
+        spread = grid.world(cells + rng.random(cells.shape) - 0.5)
+        sums += np.bincount(segments(Points.scattered(spread, anatomy.scale)).ravel(), weights=weights, minlength=9)
+    return {n: float(sums[n]) / 4 * grid.voxel_ml for n in range(1, 9)}
 
 
 def lattice(anatomy: Anatomy, step: float) -> Grid:
