@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from burden.read.decode import PLUGINS
+
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 RLE = "1.2.840.10008.1.2.5"
 
@@ -30,7 +32,9 @@ def read_frames(ds: Any, count: int) -> NDArray[Any]:
     syntax = str(ds.file_meta.TransferSyntaxUID)
     rows, columns, bits = int(ds.Rows), int(ds.Columns), int(ds.BitsAllocated)
     if not (syntax == DEFLATED_FRAMES or (syntax == RLE and bits == 1)):
-        return np.asarray(pixel_array(ds, raw=True)).reshape(count, rows, columns)
+        plugin = PLUGINS.get(syntax, "")
+        values = pixel_array(ds, raw=True, decoding_plugin=plugin)
+        return np.asarray(values).reshape(count, rows, columns)
     from pydicom.encaps import generate_frames
 
     pixels = rows * columns

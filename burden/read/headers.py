@@ -314,6 +314,7 @@ _STACK = (
     "TemporalPositionIndex",
     "TriggerTime",
     "AcquisitionNumber",
+    "AcquisitionTime",
 )
 
 

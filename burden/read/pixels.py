@@ -1,7 +1,7 @@
 """Pixels of slices: decoded one at a time, rescaled per slice, padding turned into air.
 
 Uncompressed pixels are taken straight from the file at the place the header reader found;
-everything else goes through pydicom's decoders (python-gdcm).
+everything else goes through :mod:`burden.read.decode`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burden.errors import GeometryError, InputError
+from burden.read.decode import decoded
 from burden.read.headers import Slice, quiet_pydicom
 from burden.read.stack import named_place
 
@@ -60,7 +61,7 @@ def fill(slices: Sequence[Slice], modality: str, path: Path) -> tuple[Array, str
             raise InputError(what, where=path, hint=error.hint) from error
         digest.update(np.ascontiguousarray(stored).data)
         values = _rescaled(one, stored, modality, whole)
-        if whole and (values.max() > 32767):
+        if whole and values.dtype != np.int16 and values.max() > 32767:
             whole = False
             out = None if out is None else out.astype(np.float32)
         if out is None:  # only now: a header may promise a size that no pixel backs
@@ -96,10 +97,10 @@ def _rescaled(one: Slice, stored: Array, modality: str, whole: bool) -> Array:
     if padding is not None:
         outside = (stored >= padding[0]) & (stored <= padding[1])
         outside = outside if outside.any() else None
-    if whole:
-        values = stored.astype(np.int32)
-        if (one.slope, one.intercept) != (1.0, 0.0):
-            values = values * int(one.slope) + int(one.intercept)
+    if whole and stored.dtype == np.int16 and (one.slope, one.intercept) == (1.0, 0.0):
+        values = stored
+    elif whole:
+        values = stored.astype(np.int64) * int(one.slope) + int(one.intercept)
     else:
         values = (stored * one.slope + one.intercept).astype(np.float32)
     if modality == "CT":
@@ -140,28 +141,24 @@ def _native(one: Slice) -> Array:
 
 
 def _decoded(one: Slice, parsed: Parsed) -> Array:
-    """Compressed pixels through pydicom, one frame at a time."""
+    """Compressed pixels, one frame at a time."""
     from pydicom import dcmread
-    from pydicom.pixels import pixel_array
 
-    _quiet_gdcm()
     file = one.file
     try:
-        with quiet_pydicom():
-            if file.entry.path not in parsed:
-                parsed.clear()
+        if file.entry.path not in parsed:
+            parsed.clear()
+            with quiet_pydicom():
                 parsed[file.entry.path] = dcmread(file.entry.path, force=True)
-            ds = parsed[file.entry.path]
-            values = pixel_array(ds, index=one.frame if file.frames > 1 else None, raw=True)
+        values = decoded(parsed[file.entry.path], one)
     except MemoryError as error:
         raise _truncated() from error
     except Exception as error:  # decoders raise anything on damaged streams
-        reason = "no decoder for this compression" if isinstance(error, NotImplementedError) else ""
-        text = f"the pixel data cannot be decoded{reason and f' ({reason})'}."
-        raise InputError(text, hint=_AGAIN) from error
+        reason = " (no decoder for this compression)" if isinstance(error, NotImplementedError) else ""
+        raise InputError(f"the pixel data cannot be decoded{reason}.", hint=_AGAIN) from error
     if values.shape != (file.rows, file.columns):
         raise _truncated()
-    return np.asarray(values)
+    return values
 
 
 _AGAIN = "Export the series again, best uncompressed."
@@ -169,14 +166,3 @@ _AGAIN = "Export the series again, best uncompressed."
 
 def _truncated() -> InputError:
     return InputError("the pixel data are cut short.", hint=_AGAIN)
-
-
-def _quiet_gdcm() -> None:
-    """Keep GDCM from writing to the terminal; its errors come back as exceptions."""
-    try:
-        import gdcm  # type: ignore[import-untyped]
-    except ImportError:  # then pydicom uses another decoder, or says that it has none
-        return
-    gdcm.Trace.WarningOff()
-    gdcm.Trace.ErrorOff()
-    gdcm.Trace.DebugOff()

@@ -60,10 +60,13 @@ def groups_of(slices: Iterable[Slice]) -> list[Group]:
         series[(one.file.study_uid, one.file.series_uid)].append(one)
     groups = []
     for (_, uid), members in sorted(series.items()):
-        parts = [part for plane in _by_plane(members) for part in _by_stack(plane)]
-        for number, part in enumerate(parts, start=1):
-            name = uid or "no-series-uid"
-            groups.append(_judged(name if number == 1 else f"{name}#{number}", part, members))
+        number = 0
+        for plane in _by_plane(members):
+            parts = _by_stack(plane)
+            for part in parts:
+                number += 1
+                name = (uid or "no-series-uid") + (f"#{number}" if number > 1 else "")
+                groups.append(_judged(name, part, members, len(parts)))
     return sorted(groups, key=lambda g: (g.refused is not None, -g.score, g.uid))
 
 
@@ -122,9 +125,9 @@ def _by_stack(slices: list[Slice]) -> list[list[Slice]]:
     return [slices]
 
 
-def _stack_order(key: str) -> int:
+def _stack_order(key: str) -> tuple[int, str]:
     order = ("DiffusionBValue", "EffectiveEchoTime", "EchoTime", "EchoNumbers", "ImageType")
-    return order.index(key) if key in order else len(order)
+    return (order.index(key) if key in order else len(order)), key
 
 
 def _by_number(value: str) -> tuple[float, str]:
@@ -138,7 +141,7 @@ def _places(slices: Sequence[Slice]) -> set[tuple[float, ...]]:
     return {tuple(np.round(s.position, 2).tolist()) for s in slices if s.position is not None}
 
 
-def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice]) -> Group:
+def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice], volumes: int) -> Group:
     built: Stack | None = None
     findings: tuple[Finding, ...] = ()
     refused = _never(slices)
@@ -150,7 +153,16 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice]) -> Group
             refused = error
     first = slices[0]
     phase, source = words.phase_of(first.file.description, first.file.contrast, first.file.delay_s)
+    if volumes > 1:  # one description for several time points says nothing about this one
+        phase = ""
+        text = (
+            f"The series holds {volumes} volumes at one place (time points, echoes or b-values), and "
+            "nothing says which is best: `burden series` lists them, --series chooses."
+        )
+        findings += (Finding("several-volumes", "warning", text),)
     score, reasons = _scored(slices, phase)
+    if volumes > 1:
+        reasons.append(f"one of {volumes} volumes in the series")
     if phase:
         reasons.append(f"phase {phase} by {source}")
     bad = words.drawbacks(first.file.description, first.image_type)

@@ -111,6 +111,7 @@ def test_same_position_other_pixels_are_refused_by_place(make, phantom):
         ("TemporalPositionIdentifier", (1, 2)),
         ("EchoTime", (2.3, 4.6)),
         ("DiffusionBValue", (0.0, 800.0)),
+        ("AcquisitionTime", ("101010", "101040")),
     ],
 )
 def test_time_points_echoes_and_b_values_become_volumes(make, phantom, tag, values):
@@ -118,8 +119,10 @@ def test_time_points_echoes_and_b_values_become_volumes(make, phantom, tag, valu
     make("more", uid="1.2.99", modality="MR", tags={tag: values[1]}, values=phantom(seed=3))
     found = list_series(first.parent)
     assert sorted(c.uid for c in found) == ["1.2.99", "1.2.99#2"]
-    second = read_study(first.parent, series="1.2.99#2").volume
-    assert np.array_equal(second.data, phantom(seed=3))
+    second = read_study(first.parent, series="1.2.99#2")
+    assert np.array_equal(second.volume.data, phantom(seed=3))
+    assert "several-volumes" in codes(second)
+    assert "one of 2 volumes in the series" in second.candidates[0].reasons
 
 
 def test_a_tag_of_its_own_in_every_slice_splits_nothing(make, phantom):
