@@ -17,7 +17,7 @@ from burden.errors import RuleError
 from burden.facts import ANYTHING, Choice, Interval
 from burden.resources import shipped
 
-_KEYS = {"text", "unit", "options", "range", "from", "ask", "fixed"}
+_KEYS = {"text", "unit", "options", "range", "from", "ask", "better"}
 YES_NO = ("yes", "no")
 
 
@@ -41,8 +41,9 @@ class Entry:
         ``image`` (measured), ``clinical`` (typed in) or ``derived``.
     ask
         The question to put to the user for a clinical fact.
-    fixed
-        Whether neither treatment nor time changes it (age, histology).
+    better
+        Where treatment or time may bring it: ``low``, ``high`` or an option; "" for what they
+        do not change (age, histology) and for what nobody should be brought to.
     """
 
     id: str
@@ -52,7 +53,7 @@ class Entry:
     range: tuple[float, float] | None
     origin: str
     ask: str
-    fixed: bool = False
+    better: str = ""
 
     @property
     def everything(self) -> Interval | Choice:
@@ -128,5 +129,12 @@ def _entry(key: str, fields: Mapping[str, Any], path: Path) -> Entry:
         range=(float(limits[0]), float(limits[1])) if limits else None,
         origin=fields.get("from", "clinical"),
         ask=fields.get("ask", ""),
-        fixed=bool(fields.get("fixed", False)),
+        better=_better(key, fields, options, path),
     )
+
+
+def _better(key: str, fields: Mapping[str, Any], options: tuple[str, ...], path: Path) -> str:
+    better = str(fields.get("better", ""))
+    if better and better not in (options or ("low", "high")):
+        raise RuleError(f"`better` cannot be {better!r}.", where=f"{path}: {key}")
+    return better

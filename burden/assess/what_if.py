@@ -43,15 +43,12 @@ def what_if(book: RuleBook, facts: Facts, answer: Answer) -> tuple[str, ...]:
 def single_changes(book: RuleBook, facts: Facts) -> tuple[Change, ...]:
     """For each fact the value nearest to the present one that makes the answer yes.
 
-    Nothing is proposed that neither treatment nor time can change, such as age or histology;
-    if such a fact is not known yet, the value it would have to have is given.
+    What is known may change only for the better, as the vocabulary has it: nobody is to become
+    younger, sicker or unresectable. Of what is not known yet every possible value is tried.
     """
     root = book.root
     found = []
     for fact_id in facts_in(root):
-        known = facts.get(fact_id)
-        if known is not None and known.value.is_exact and vocabulary()[fact_id].fixed:
-            continue
         for value in _candidates(book, facts, fact_id):
             if answer_with(book, facts, fact_id, value) is Answer.YES:
                 found.append(Change(fact_id, value, _sentence(book, facts, fact_id, value)))
@@ -66,19 +63,23 @@ def answer_with(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Ch
 
 
 def _candidates(book: RuleBook, facts: Facts, fact_id: str) -> Iterator[Interval | Choice]:
-    """Other values of a fact that the book can tell apart, nearest first."""
+    """Values of a fact that the book can tell apart: what it may be, then what it may become."""
     entry, known = vocabulary()[fact_id], facts.get(fact_id)
-    if entry.options:
-        left = known.value.options if known and isinstance(known.value, Choice) else entry.options
-        # what is still possible comes before what would have to change
-        for option in sorted(entry.options, key=lambda o: o not in left):
-            if not (known and known.value == Choice.of(option)):
-                yield Choice.of(option)
+    value = known.value if known is not None else entry.everything
+    if isinstance(value, Choice):
+        left = [o for o in entry.options if o in value.options and not value.is_exact]
+        become = [entry.better] if entry.better and entry.better not in value.options else []
+        yield from (Choice.of(option) for option in (*left, *become))
         return
+    now = known.best if known is not None and isinstance(known.best, float | int) else None
     points = {p for limit in limits_on(book.root, fact_id) for p in around(limit, entry.unit)}
-    now = known.best if known and isinstance(known.best, float | int) else 0.0
-    for point in sorted(points, key=lambda p: abs(p - now)):
-        yield Interval.exactly(point)
+    for point in sorted(points, key=lambda p: abs(p - (now or 0.0))):
+        if now is None:
+            reachable = value.low <= point <= value.high
+        else:
+            reachable = entry.better == ("low" if point < now else "high")
+        if reachable:
+            yield Interval.exactly(point)
 
 
 def _sentence(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choice) -> str:
