@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from burden.lesions import Lesion
 from burden.measure import check
 from burden.measure.components import separate
 from burden.measure.distances import counts, distances, hilum_point
+from burden.measure.enhancement import patterns, viable
 from burden.measure.fact import at_least_seen, invalid
 from burden.measure.frilling import OPTIONS, frilling_types
 from burden.measure.remnant import remnants
@@ -34,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[Scene], Iterable[Fact]]] = {
     "remnants": remnants,
     "distances": distances,
     "organs": organs,
+    "viable": viable,
 }
 """Every measurement: facts of a scene. Each entry passes the contract in tests/measure."""
 
@@ -138,6 +140,9 @@ def prepare(
         (np.array([w.start for w in window]) == 0, np.array([w.stop for w in window]) == shape),
         window[grid.slice_axis].start,
     )
+    means = np.array([row.mean_intensity for row in rows], dtype=float)
+    names = patterns(volume, volume.data[window], tissue, means)
+    rows = tuple(replace(r, enhancement=name) for r, name in zip(rows, names, strict=True))
     spread = None
     if draws:
         errors = errors_of(found.lesion_boundary_sd_mm, found.liver_boundary_sd_mm, given=given)

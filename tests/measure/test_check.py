@@ -1,0 +1,163 @@
+"""Findings: what is cut, missing, thick, or no liver; nothing is silently zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from burden.errors import GeometryError, NotALiverError
+from burden.facts import Choice, Facts, Interval
+from burden.grid import Grid
+from burden.image import Labels, Segmentation, Volume
+from burden.measure import measure
+
+
+def codes(result: Any) -> set[str]:
+    return {finding.code for finding in result.findings}
+
+
+def as_model(found: Segmentation) -> Segmentation:
+    return replace(found, lesion_boundary_sd_mm=1.0, lesion_existence=(5.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("draws", [0, 32])
+@pytest.mark.parametrize("segments", [True, False])
+def test_a_liver_cut_by_the_image_is_a_lower_bound(
+    toy: Callable[..., Any], three: Any, draws: int, segments: bool
+) -> None:
+    result = measure(*toy(three, cut_top=True, segments=segments).make(), Facts(), draws=draws)
+    assert "liver-cut-by-field-of-view" in codes(result)
+    facts = result.facts
+    seen = np.count_nonzero(result.liver.data) * result.liver.grid.voxel_ml
+    for name, low in (
+        ("liver.volume", seen),
+        ("tumor.volume", sum(r.volume_ml for r in result.lesions)),
+    ):
+        value = facts[name].value
+        assert isinstance(value, Interval)
+        assert 0.5 * low < value.low <= low
+        assert value.high == math.inf
+        assert facts[name].best is None
+    assert facts["tumor.burden"].value.is_unknown  # type: ignore[union-attr]
+    assert not facts["tumor.burden"].valid
+    assert facts["flr.right_hepatectomy.percent"].value.is_unknown  # type: ignore[union-attr]
+    assert facts["frilling.type"].value == Choice.of("none", "I", "II", "III")
+    assert facts["lesion.count"].value.high == math.inf  # type: ignore[union-attr]
+    assert not any(f.draws is not None for f in facts.values() if not f.valid)
+
+
+def test_a_whole_liver_is_not_called_cut(toy: Callable[..., Any], three: Any) -> None:
+    assert "liver-cut-by-field-of-view" not in codes(measure(*toy(three).make(), Facts(), draws=0))
+
+
+def test_an_empty_liver_is_refused(toy: Callable[..., Any]) -> None:
+    volume, found = toy(()).make()
+    empty = replace(found, liver=Labels(np.zeros(volume.grid.shape, np.uint8), volume.grid))
+    with pytest.raises(NotALiverError, match="no liver"):
+        measure(volume, empty, Facts())
+
+
+def test_a_models_scattered_or_tiny_liver_is_refused(toy: Callable[..., Any]) -> None:
+    volume, found = toy((), spacing=(1.5, 1.5, 3.0)).make()
+    x = volume.grid.world(np.stack(np.indices(volume.grid.shape), -1))[..., 0]
+    sliced = found.liver.data * (np.abs(x) > 6).astype(np.uint8)
+    with pytest.raises(NotALiverError, match="scattered"):
+        measure(volume, as_model(replace(found, liver=Labels(sliced, volume.grid))), Facts())
+    tiny = found.liver.data * (x < -45).astype(np.uint8)
+    with pytest.raises(NotALiverError, match="too little"):
+        measure(volume, as_model(replace(found, liver=Labels(tiny, volume.grid))), Facts())
+    assert measure(volume, replace(found, liver=Labels(tiny, volume.grid)), Facts(), draws=0).facts
+
+
+def test_masks_on_another_grid_are_refused(toy: Callable[..., Any]) -> None:
+    volume, found = toy(()).make()
+    moved = volume.grid.affine.copy()
+    moved[0, 3] += 5.0
+    other = Volume(volume.data, Grid(volume.grid.shape, moved), "CT", volume.origin)
+    with pytest.raises(GeometryError):
+        measure(other, found, Facts())
+
+
+def test_no_lesion_is_said_not_assumed(toy: Callable[..., Any]) -> None:
+    volume, found = toy((), spacing=(1.0, 1.0, 4.0)).make()
+    result = measure(volume, as_model(found), Facts(), draws=8)
+    text = next(f.text for f in result.findings if f.code == "no-lesion-found")
+    assert "6 mm" in text, "one and a half slices"
+    assert result.facts["lesion.count"].best == 0
+    assert result.facts["tumor.burden"].best == 0
+    assert result.facts["frilling.type"].best == "none"
+
+
+def test_thick_slices_and_odd_volumes_are_said(toy: Callable[..., Any], three: Any) -> None:
+    result = measure(*toy(three, spacing=(1.0, 1.0, 7.5)).make(), Facts(), draws=0)
+    assert "15 mm" in next(f.text for f in result.findings if f.code == "thick-slices")
+    small = toy((), liver=((0.0, 0.0, 0.0), (60.0, 45.0, 35.0)))
+    assert "liver-volume-unusual" in codes(measure(*small.make(), Facts(), draws=0))
+
+
+def test_without_contrast_a_models_lesions_are_a_lower_bound(
+    toy: Callable[..., Any], three: Any
+) -> None:
+    volume, found = toy(three).make()
+    plain = Volume(volume.data, volume.grid, "CT", volume.origin, "non-contrast")
+    facts = measure(plain, as_model(found), Facts(), draws=16).facts
+    assert facts["tumor.burden"].value.high == 100.0  # type: ignore[union-attr]
+    assert facts["lesion.count"].value == Interval(3.0, math.inf)
+    assert facts["liver.volume"].best is not None
+    assert facts["tumor.burden"].value.low > 0  # type: ignore[union-attr]
+    given = measure(plain, found, Facts(), draws=0)
+    assert given.facts["tumor.burden"].best is not None, "masks drawn by people stand"
+
+
+def test_lesions_outside_the_liver_are_named_and_those_at_its_edge_join_it(
+    toy: Callable[..., Any],
+) -> None:
+    balls = (((73.0, 0.0, 0.0), (6.0, 6.0, 6.0)), ((-40.0, 0.0, 0.0), (10.0, 10.0, 10.0)))
+    volume, found = toy(balls).make()
+    marks = found.lesions.data.copy()
+    marks[1:5, 1:5, 1:5] = 9
+    result = measure(volume, replace(found, lesions=Labels(marks, volume.grid)), Facts(), draws=0)
+    assert len(result.lesions) == 2
+    assert "lesion-outside-liver" in codes(result)
+    joined = (found.liver.data > 0) | (found.lesions.data > 0)
+    np.testing.assert_array_equal(result.liver.data > 0, joined)
+    assert joined.sum() > (found.liver.data > 0).sum()
+
+
+def test_a_models_specks_are_left_out_and_named(toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three, separate=False).make()
+    marks = found.lesions.data.copy()
+    centre = tuple(n // 2 for n in marks.shape)
+    marks[centre] = 1
+    speckled = replace(found, lesions=Labels(marks, volume.grid))
+    result = measure(volume, as_model(speckled), Facts(), draws=0)
+    assert len(result.lesions) == 3
+    assert "specks-left-out" in codes(result)
+    assert len(measure(volume, speckled, Facts(), draws=0).lesions) == 4, "people's specks are kept"
+
+
+def test_a_given_lesion_in_two_pieces_stays_one(toy: Callable[..., Any]) -> None:
+    balls = (((-50.0, 0.0, 0.0), (8.0, 8.0, 8.0)), ((-20.0, 0.0, 0.0), (8.0, 8.0, 8.0)))
+    volume, found = toy(balls).make()
+    one = replace(found, lesions=Labels((found.lesions.data > 0).astype(np.uint16), volume.grid))
+    assert len(measure(volume, one, Facts(), draws=0).lesions) == 1
+    assert len(measure(volume, replace(one, separate=False), Facts(), draws=0).lesions) == 2
+
+
+def test_distances_to_the_capsule_and_the_hilum(toy: Callable[..., Any]) -> None:
+    """Liver and lesion share their centre: the gap is 40 - 10 mm; the vein passes 20 mm away."""
+    volume, found = toy((((0.0, 0.0, 0.0), (10.0, 10.0, 10.0)),)).make()
+    x, y, z = np.moveaxis(volume.grid.world(np.stack(np.indices(volume.grid.shape), -1)), -1, 0)
+    vein = ((x - 20) ** 2 + y**2 <= 9) & (np.abs(z) < 8)
+    structures = Labels(vein.astype(np.uint8), volume.grid, {1: "portal_vein"})
+    facts = measure(volume, replace(found, structures=structures), Facts(), draws=0).facts
+    assert facts["lesion.min_distance_capsule"].best == pytest.approx(30.0, abs=1.0)
+    assert facts["lesion.min_distance_hilum"].best == pytest.approx(10.0, abs=1.5)
+    without = measure(volume, found, Facts(), draws=0).facts["lesion.min_distance_hilum"]
+    assert without.best is None
+    assert "portal" in without.note

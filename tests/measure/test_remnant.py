@@ -1,0 +1,71 @@
+"""Remnants against numbers worked by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from burden.facts import Fact, Facts, Interval
+from burden.measure import measure
+from burden.measure.remnant import PLANS, estimated_liver_ml
+
+
+def body(height: Interval, weight: Interval) -> Facts:
+    return Facts([Fact("patient.height", height, "cm", "t"), Fact("patient.weight", weight, "kg", "t")])
+
+
+def test_estimated_volume_by_hand() -> None:
+    """170 cm, 70 kg: BSA 1.8181 m2, 1509.66 mL."""
+    found = estimated_liver_ml(body(Interval.exactly(170.0), Interval.exactly(70.0)))
+    assert found is not None
+    assert found.low == pytest.approx(1509.656, abs=0.01)
+    assert found.is_exact
+
+
+def test_estimated_volume_needs_both_and_spans_what_is_open() -> None:
+    assert estimated_liver_ml(Facts()) is None
+    assert estimated_liver_ml(body(Interval.exactly(170.0), Interval(-np.inf, np.inf))) is None
+    found = estimated_liver_ml(body(Interval.exactly(170.0), Interval(60.0, 80.0)))
+    assert found is not None
+    assert found.low < 1509.6 < found.high
+    assert estimated_liver_ml(body(Interval.exactly(80.0), Interval.exactly(10.0))) is None, (
+        "a small child"
+    )
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_plans_against_counting(plan: str, toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three).make()
+    patient = body(Interval.exactly(170.0), Interval.exactly(70.0))
+    facts = measure(volume, found, patient, draws=0).facts
+    segment, tumor = found.segments.data, found.lesions.data > 0
+    gone = np.isin(segment, PLANS[plan])
+    liver, ml = segment > 0, volume.grid.voxel_ml
+    remnant = (liver & ~gone & ~tumor).sum()
+    assert facts[f"flr.{plan}.volume"].best == pytest.approx(remnant * ml)
+    assert facts[f"flr.{plan}.percent"].best == pytest.approx(100 * remnant / (liver & ~tumor).sum())
+    assert facts[f"flr.{plan}.sflr"].best == pytest.approx(100 * remnant * ml / 1509.656, rel=1e-5)
+    assert facts[f"debulk.{plan}.percent"].best == pytest.approx(
+        100 * (tumor & gone).sum() / tumor.sum()
+    )
+
+
+def test_the_best_plan_clears_most_and_leaves_enough(toy: Callable[..., Any], three: Any) -> None:
+    facts = measure(*toy(three).make(), Facts(), draws=0).facts
+    allowed = [p for p in PLANS if facts[f"flr.{p}.percent"].best >= 30]  # type: ignore[operator]
+    most = max(float(facts[f"debulk.{p}.percent"].best or 0) for p in allowed)
+    assert facts["debulk.best.percent"].best == most
+    assert 0 < len(allowed) < len(PLANS)
+
+
+def test_without_tumor_there_is_nothing_to_debulk(toy: Callable[..., Any]) -> None:
+    facts = measure(*toy(()).make(), Facts(), draws=4).facts
+    assert facts["flr.right_hepatectomy.percent"].best is not None
+    assert facts["debulk.right_hepatectomy.percent"].best is None
+    assert "no tumor" in facts["debulk.right_hepatectomy.percent"].note
+    assert facts["flr.best.percent"].best is None
+    assert facts["flr.right_hepatectomy.sflr"].best is None
+    assert "height" in facts["flr.right_hepatectomy.sflr"].note

@@ -1,0 +1,173 @@
+"""Draws: they start from the measured value, and cover boundaries that were really moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from burden.facts import Facts, Interval
+from burden.image import Labels
+from burden.measure import measure, uncertainty
+from burden.measure.anatomy import Anatomy, border_areas
+from burden.measure.tissue import Tissue
+from burden.measure.uncertainty import Errors, draw, growth
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 0.7, 5.0)])
+def test_growth_is_that_of_a_ball(toy: Callable[..., Any], spacing: tuple[float, ...]) -> None:
+    """A ball of 15 mm whose surface moves by s has the radius 15 + s."""
+    case = toy((((-40.2, 1.3, 0.4), (15.0, 15.0, 15.0)),), spacing=spacing)
+    _, found = case.make()
+    tissue = tissue_of(found)
+    curve, _ = growth(tissue, 1, np.zeros(tissue.liver.shape, np.uint8), 5.0)
+    slack = 0.11 if spacing[2] > 2 else 0.03  # thick slices are boxes, not a ball
+    for shift in (-3.0, -1.0, 0.0, 1.0, 3.0):
+        expected = 4 / 3 * np.pi * (15 + shift) ** 3 / 1000
+        assert curve.at(np.array([shift])).sum() == pytest.approx(expected, rel=slack)
+
+
+def tissue_of(found: Any) -> Tissue:
+    from scipy.ndimage import find_objects
+
+    labels = found.lesions.data.astype(np.int32)
+    return Tissue(found.liver.grid, found.liver.data > 0, labels, tuple(find_objects(labels)))
+
+
+def test_growth_stays_in_the_liver_and_off_other_lesions(toy: Callable[..., Any]) -> None:
+    pair = (((-30.0, 0.0, 0.0), (10.0, 10.0, 10.0)), ((-8.0, 0.0, 0.0), (10.0, 10.0, 10.0)))
+    _, found = toy(pair, liver=((-19.0, 0.0, 0.0), (23.0, 12.0, 12.0))).make()
+    tissue = tissue_of(found)
+    none = np.zeros(tissue.liver.shape, np.uint8)
+    grown = sum(growth(tissue, n, none, 40.0)[0].at(np.array([40.0])).sum() for n in (1, 2))
+    whole = np.count_nonzero(tissue.liver | (tissue.lesions > 0)) * tissue.grid.voxel_ml
+    assert grown == pytest.approx(whole, rel=0.04)  # voxels midway between two count for both
+
+
+def test_intervals_cover_boundaries_that_were_moved(toy: Callable[..., Any], three: Any) -> None:
+    """Masks drawn by 40 readers with known errors: the 90 % interval around each holds the truth."""
+    rng, sd = np.random.default_rng(5), 1.0
+    held = {"tumor.volume": 0, "tumor.burden": 0, "lesion.largest_diameter": 0}
+    truth = {
+        f: v.best
+        for f, v in measure(*toy(three, spacing=(2.0, 2.0, 2.0)).make(), Facts(), draws=0).facts.items()
+    }
+    for n in range(40):
+        shared = rng.standard_normal()
+        moves = [sd * (np.sqrt(0.5) * shared + np.sqrt(0.5) * rng.standard_normal()) for _ in three]
+        drawn = tuple(
+            (c, tuple(r + m for r in radii)) for (c, radii), m in zip(three, moves, strict=True)
+        )
+        volume, found = toy(drawn, spacing=(2.0, 2.0, 2.0)).make()
+        found = replace(found, lesion_boundary_sd_mm=sd, liver_boundary_sd_mm=0.2)
+        facts = measure(volume, found, Facts(), draws=128, seed=n).facts
+        for name in held:
+            low, _, high = facts[name].quantiles() or (0.0, 0.0, 0.0)
+            held[name] += low <= truth[name] <= high
+    assert all(0.80 <= count / 40 <= 1.0 for count in held.values()), held
+
+
+def test_draws_are_joint_and_repeatable(toy: Callable[..., Any], three: Any) -> None:
+    case = toy(three, spacing=(1.5, 1.5, 3.0)).make()
+    facts = measure(*case, Facts(), draws=64).facts
+    again = measure(*case, Facts(), draws=64).facts
+    other = measure(*case, Facts(), draws=64, seed=1).facts
+    for fact in facts.values():
+        if fact.draws is not None:
+            assert len(fact.draws) == 64
+            np.testing.assert_array_equal(fact.draws, again[fact.id].draws)
+    burden = 100 * facts["tumor.volume"].draws / facts["liver.volume"].draws
+    np.testing.assert_allclose(facts["tumor.burden"].draws, burden)
+    sums = sum(facts[f"segment.{n}.volume"].draws for n in range(1, 9))
+    np.testing.assert_allclose(sums, facts["liver.volume"].draws)
+    assert not np.array_equal(facts["tumor.volume"].draws, other["tumor.volume"].draws)
+
+
+def test_draws_spread_around_the_measured_value(toy: Callable[..., Any], three: Any) -> None:
+    for fact in measure(*toy(three).make(), Facts(), draws=256).facts.values():
+        if (
+            fact.draws is not None
+            and isinstance(fact.value, Interval)
+            and fact.value.high > fact.value.low
+        ):
+            low, high = np.quantile(fact.draws, (0.2, 0.8))
+            assert low <= fact.best <= high, fact.id  # type: ignore[operator]
+
+
+def test_without_draws_the_masks_are_taken_at_their_word(toy: Callable[..., Any], three: Any) -> None:
+    for fact in measure(*toy(three).make(), Facts(), draws=0).facts.values():
+        assert fact.draws is None
+        known = not (isinstance(fact.value, Interval) and fact.value.is_unknown)
+        assert not known or fact.value.is_exact
+
+
+def test_a_doubtful_lesion_exists_in_its_share_of_draws(toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three).make()
+    found = replace(found, lesion_existence=(0.0, 0.0, 0.0), lesion_boundary_sd_mm=1.0)
+    result = measure(volume, found, Facts(), draws=2000)
+    assert [lesion.p_lesion for lesion in result.lesions] == [0.5] * 3
+    assert result.facts["lesion.count"].draws.mean() == pytest.approx(1.5, abs=0.1)
+    assert result.facts["lesion.count"].value == Interval(0.0, 3.0)
+    assert (result.facts["lesion.count"].draws == 0).mean() == pytest.approx(1 / 8, abs=0.03)
+    gone = result.facts["lesion.count"].draws == 0
+    assert (result.facts["tumor.volume"].draws[gone] == 0).all()
+    assert (result.facts["frilling.type"].draws[gone] == "none").all()
+
+
+def test_existence_follows_the_logistic(toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three).make()
+    probability = np.where(found.lesions.data == 1, 0.9, 0.4).astype(np.float32)
+    found = replace(
+        found,
+        lesion_existence=(-2.0, 5.0, 0.7),
+        lesion_probability=probability,
+        lesion_boundary_sd_mm=1.0,
+    )
+    for lesion in measure(volume, found, Facts(), draws=2).lesions:
+        mean = 0.9 if lesion.id == 1 else 0.4
+        score = -2 + 5 * mean + 0.7 * np.log10(lesion.volume_ml)
+        assert lesion.p_lesion == pytest.approx(1 / (1 + np.exp(-score)), rel=1e-4)
+
+
+def test_border_area_of_a_tilted_plane(oblique: Any) -> None:
+    """The faces of a plane cut at an angle add up to its own area."""
+    points = np.stack(np.indices((61, 61, 61)), -1) - 30.0
+    normal = oblique @ np.array([0.6, 0.0, 0.8])
+    inside = (points**2).sum(-1) <= 25**2
+    segments = np.where(points @ normal > 0, 8, 4).astype(np.uint8)
+    area = border_areas(segments, inside, (1.0, 1.0, 1.0))[4, 8]
+    assert area == pytest.approx(np.pi * 25**2, rel=0.03)
+
+
+def test_an_uncertain_border_moves_lobes_but_not_the_whole(toy: Callable[..., Any], three: Any) -> None:
+    _, found = toy(three).make()
+    tissue = tissue_of(found)
+    anatomy = Anatomy(found.segments.data, "test", {"cantlie": 6.0})
+    rows = measure(*toy(three).make(), Facts(), draws=0).lesions
+    spread = draw(tissue, rows, anatomy, Errors(0.0, 0.0), draws=500, seed=0)
+    right = spread.segment_ml[:, 5:].sum(1)
+    area = np.pi * 48 * 40  # the middle section of the toy liver
+    assert right.std() == pytest.approx(6.0 * area / 1000, rel=0.1)
+    assert spread.liver_ml.std() == pytest.approx(0.0, abs=1e-6)
+    assert spread.right_share[:, 1].std() == 0.0, "a lesion far from the border keeps its side"
+
+
+def test_readers_differ_less_on_small_lesions(toy: Callable[..., Any]) -> None:
+    balls = (((-45.0, 5.0, 0.0), (20.0, 20.0, 20.0)), ((45.0, 5.0, 0.0), (3.0, 3.0, 3.0)))
+    volume, found = toy(balls).make()
+    tissue, rows = tissue_of(found), measure(volume, found, Facts(), draws=0).lesions
+    given = uncertainty.errors_of(0.0, 0.0, given=True)
+    anatomy = Anatomy(np.zeros(tissue.liver.shape, np.uint8), "", known=False)
+    spread = draw(tissue, rows, anatomy, given, draws=800, seed=0)
+    assert spread.long_mm[:, 0].std() == pytest.approx(2 * 1.35, rel=0.1)
+    assert spread.long_mm[:, 1].std() == pytest.approx(2 * 0.054 * 6, rel=0.15)
+
+
+def test_labels_may_have_gaps(toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three).make()
+    lesions = Labels(np.where(found.lesions.data == 2, 0, found.lesions.data), volume.grid)
+    result = measure(volume, replace(found, lesions=lesions), Facts(), draws=8)
+    assert [lesion.id for lesion in result.lesions] == [1, 2]
