@@ -18,7 +18,7 @@ from burden.findings import Finding
 from burden.read import words
 from burden.read.headers import Slice
 from burden.read.pixels import same_pixels
-from burden.read.stack import Stack, named_place, place, stack
+from burden.read.stack import MIN_SLICES, Stack, named_place, place, stack
 
 _COVERAGE_MM = 250.0  # more than a liver's height brings no more points
 _DRAWBACK_POINTS = 40.0
@@ -118,7 +118,8 @@ def _by_stack(slices: list[Slice]) -> list[list[Slice]]:
             parts[dict(one.stack).get(tag, "")].append(one)
         places = [_places(part) for part in parts.values()]
         alone = all(len(p) == len(part) for p, part in zip(places, parts.values(), strict=True))
-        if len(parts) > 1 and alone and all(p == places[0] for p in places):
+        enough = len(parts) > 1 and len(places[0]) >= MIN_SLICES
+        if enough and alone and all(p == places[0] for p in places):
             for one in copies:
                 parts[dict(one.stack).get(tag, "")].append(one)
             return [parts[value] for value in sorted(parts, key=_by_number)]
