@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
+
 import highdicom as hd
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import dcmread, dcmwrite
+from pydicom.encaps import encapsulate
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from burden.errors import GeometryError, InputError, NotAnImageError
+from burden.errors import BurdenError, GeometryError, InputError, NotAnImageError
 from burden.grid import Grid
 from burden.read import checked_mask, read_mask, read_study
 
@@ -218,3 +222,57 @@ def test_a_seg_leaning_like_its_tilted_ct_is_refused(study, labels, tmp_path):
     path = seg(datasets, labels.transpose(2, 1, 0), "BINARY", tmp_path / "seg.dcm")
     with pytest.raises(GeometryError, match="tilt"):
         read_mask(path, volume.grid)
+
+
+def packbits(raw: bytes) -> bytes:
+    """RLE header of one segment, then literal runs of up to 100 bytes and one repeated run."""
+    out = bytearray(np.array([1, 64] + [0] * 14, "<u4").tobytes())
+    for start in range(0, len(raw), 100):
+        run = raw[start : start + 100]
+        same = len(set(run)) == 1 and len(run) > 1
+        out += bytes([257 - len(run), run[0]]) if same else bytes([len(run) - 1]) + run
+    return bytes(out + b"\0" * (len(out) % 2))
+
+
+def deflated(raw: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(raw) + packer.flush()
+    return packed + b"\0" * (len(packed) % 2)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "pack"), [(RLELossless, packbits), ("1.2.840.10008.1.2.8.1", deflated)]
+)
+def test_packed_one_bit_frames(study, labels, tmp_path, syntax, pack):
+    """What neither pydicom nor highdicom reads: bits of each frame packed on their own."""
+    datasets, volume = study
+    frames = (labels == 1).astype(np.uint8).transpose(2, 1, 0)
+    path = seg(datasets, frames, "BINARY", tmp_path / "s.dcm", names=("Liver",), omit_empty_frames=False)
+    ds = dcmread(path)
+    bits = [np.packbits(f.ravel(), bitorder="little").tobytes() for f in frames]
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([pack(b) for b in bits])
+    ds["PixelData"].VR = "OB"
+    ds["PixelData"].is_undefined_length = True
+    with path.open("wb") as stream:
+        dcmwrite(stream, ds, implicit_vr=False, little_endian=True, force_encoding=True)
+    assert np.array_equal(read_mask(path, volume.grid).data == 1, labels == 1)
+
+
+def test_damaged_segmentations_give_one_line(study, labels, tmp_path):
+    datasets, volume = study
+    path = seg(datasets, labels.transpose(2, 1, 0), "BINARY", tmp_path / "seg.dcm")
+    raw = path.read_bytes()
+    rng = np.random.default_rng(5)
+    outcomes = {True: 0, False: 0}
+    for _ in range(60):
+        spoiled = bytearray(raw)
+        for _ in range(rng.integers(1, 6)):
+            spoiled[int(rng.integers(300, len(raw)))] = int(rng.integers(0, 256))
+        path.write_bytes(spoiled[: None if rng.random() < 0.8 else int(rng.integers(0, len(raw)))])
+        try:
+            read_mask(path, volume.grid)
+            outcomes[True] += 1
+        except BurdenError:
+            outcomes[False] += 1
+    assert min(outcomes.values()) > 0
