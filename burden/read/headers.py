@@ -180,8 +180,10 @@ def _refuse_bomb(stream: BinaryIO) -> None:
 
 
 def _text(ds: Any, key: str) -> str:
+    """A tag as one short printable line; it may end up in a table or a message."""
     value = ds.get(key)
-    return "" if value is None else str(value).strip()
+    text = "" if value is None else str(value).strip()[:64]
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _number(ds: Any, key: str) -> float | None:
@@ -232,7 +234,7 @@ def _file(ds: Any, entry: Entry, offset: int) -> File:
         frame_uid=_text(ds, "FrameOfReferenceUID"),
         modality=_text(ds, "Modality").upper(),
         image_type=_image_type(ds),
-        description=(_text(ds, "SeriesDescription") or _text(ds, "ProtocolName"))[:64],
+        description=(_text(ds, "SeriesDescription") or _text(ds, "ProtocolName")),
         body_part=_text(ds, "BodyPartExamined"),
         kernel=_text(ds, "ConvolutionKernel"),
         contrast="" if agent.upper() in ("NO", "NONE", "N", "0") else agent,

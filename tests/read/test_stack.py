@@ -254,6 +254,15 @@ def test_what_is_no_ct_or_mr_volume_says_so(make, tags, what):
     assert "SECRET" not in str(error.value).upper()
 
 
+def test_tags_cannot_break_the_line(make):
+    folder = make(modality="XQY")
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes().replace(b"XQY", b"X\nY"))
+    with pytest.raises(InputError, match="X Y, not CT or MR") as error:
+        read_study(folder)
+    assert str(error.value).isprintable()
+
+
 def test_fitness_findings(make):
     thick = read_study(make(spacing=(0.8, 0.7, 8.0)))
     assert "thick-slices" in codes(thick)
