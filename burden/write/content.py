@@ -106,12 +106,16 @@ def key_figures(facts: Facts) -> list[Figure]:
         ("Lesions", "lesion.count"),
         ("Largest lesion", "lesion.largest_diameter"),
     ]
-    if "tumor.viable_volume" in facts:
-        rows.insert(2, ("Enhancing tumor", "tumor.viable_volume"))
     figures = [Figure(label, said(facts, fact_id)) for label, fact_id in rows]
     if "lesion.count" in facts and facts["lesion.count"].best == 0:
         figures[-1] = Figure("Largest lesion", Said("none"))
     return figures
+
+
+def viable(facts: Facts) -> str:
+    """How much of the tumor enhances, in words; "" where no phase shows it."""
+    told = said(facts, "tumor.viable_volume")
+    return f"of it enhancing: {told.text}" if told.known else ""
 
 
 def lobes(facts: Facts) -> list[Figure]:

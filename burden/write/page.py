@@ -11,8 +11,10 @@ from typing import Any
 from burden.case import RESEARCH_USE, Case
 from burden.write import content
 from burden.write.pictures import Picture, case_pictures
-from burden.write.verdicts import references, verdict
+from burden.write.verdicts import by_modality, references, verdict
 from burden.write.words import said
+
+MOST_UNFOLDED = 6  # with more rule books than this their criteria are shown on demand
 
 
 def write_page(case: Case, folder: Path) -> None:
@@ -41,6 +43,7 @@ def _values(case: Case) -> dict[str, Any]:
     type_, readings = content.frilling(facts)
     rows, rest = content.lesion_rows(case)
     axial, coronal = case_pictures(case)
+    verdicts = [verdict(one, facts) for one in case.assessments]
     return {
         "research_use": RESEARCH_USE,
         "case_id": case.case_id,
@@ -52,6 +55,7 @@ def _values(case: Case) -> dict[str, Any]:
         "burden": said(facts, "tumor.burden", natural=content.PERCENT),
         "gauge": content.gauge(facts),
         "figures": content.key_figures(facts),
+        "viable": content.viable(facts),
         "lobes": content.lobes(facts),
         "frilling": type_,
         "readings": readings,
@@ -60,7 +64,9 @@ def _values(case: Case) -> dict[str, Any]:
         "axial": axial,
         "coronal": coronal,
         "segments": content.segments(facts),
-        "verdicts": [verdict(one, facts) for one in case.assessments],
+        "verdicts": verdicts,
+        "groups": by_modality(verdicts),
+        "folded": len(verdicts) > MOST_UNFOLDED,
         "entered": content.entered(facts),
         "lesions": rows,
         "lesions_rest": rest,

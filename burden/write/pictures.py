@@ -71,8 +71,10 @@ def grey_window(view: View) -> tuple[float, float]:
     rows, columns, slabs = (slice(a, b) for a, b in _box(view.liver, view.data.shape))
     near = np.asarray(view.data[rows, columns, slabs], dtype=np.float32)[::2, ::2]
     near = near[near != 0] if near.any() else near
-    low, high = np.percentile(near, (1.0, 99.5))
-    return (float(low), float(high) if high > low else float(low) + 1.0)
+    low, high = (float(p) for p in np.percentile(near, (1.0, 99.5)))
+    if view.liver.any():  # a liver brighter than all else must not come out as a white patch
+        high = max(high, low + 1.5 * (float(np.median(view.data[view.liver])) - low))
+    return low, high if high > low else low + 1.0
 
 
 def _axial(view: View, k: int, lesions: Sequence[Lesion], window: tuple[float, float]) -> Picture:

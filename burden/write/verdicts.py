@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from burden.resources import shipped
 from burden.vocabulary import vocabulary
 from burden.write.words import amount, name_of, number, percent, said
 
+MOST_NAMED = 3  # more names than this in one cell are summed up
 WORDS = {
     Answer.YES: ("Yes", "criteria met"),
     Answer.NO: ("No", "criteria not met"),
@@ -52,6 +54,7 @@ class Verdict:
     p: str
     decided: str
     missing: tuple[str, ...]
+    needed: str
     lines: tuple[Line, ...]
     conflicts: tuple[str, ...]
     what_if: tuple[str, ...]
@@ -63,7 +66,8 @@ def verdict(one: Assessment, facts: Facts) -> Verdict:
     """An assessment as the report shows it."""
     shared = _shared_cite(one)
     shown = _shown(one.criteria)
-    title, _, scope = one.title.partition(", ")
+    missing = tuple(_ask(fact_id) for fact_id in one.missing)
+    title, scope = _split(one.title)
     word, meaning = WORDS[one.answer]
     return Verdict(
         book=one.book,
@@ -74,7 +78,8 @@ def verdict(one: Assessment, facts: Facts) -> Verdict:
         meaning=meaning,
         p="" if one.p_met is None else percent(one.p_met),
         decided=_decided(one, shown),
-        missing=tuple(_ask(fact_id) for fact_id in one.missing),
+        missing=missing,
+        needed=_few(missing),
         cite=shared,
         lines=tuple(_line(row, _depth(row.id, shown), facts, shared) for row in shown.values()),
         conflicts=one.conflicts,
@@ -85,6 +90,14 @@ def verdict(one: Assessment, facts: Facts) -> Verdict:
     )
 
 
+def by_modality(verdicts: Sequence[Verdict]) -> list[tuple[str, list[Verdict]]]:
+    """Verdicts grouped by treatment, in the order in which treatments first appear."""
+    groups: dict[str, list[Verdict]] = {}
+    for one in verdicts:
+        groups.setdefault(one.modality, []).append(one)
+    return list(groups.items())
+
+
 def references(assessments: tuple[Assessment, ...]) -> list[tuple[str, str]]:
     """Every source cited, by key, in full."""
     keys = sorted({c.source for one in assessments for row in one.criteria for c in row.cite})
@@ -92,27 +105,44 @@ def references(assessments: tuple[Assessment, ...]) -> list[tuple[str, str]]:
     return [(key, _reference(table.get(key))) for key in keys]
 
 
+def _split(title: str) -> tuple[str, str]:
+    """A book's name, and what narrows it: ``(yes = ...)`` or the disease."""
+    if found := re.fullmatch(r"(.*?), (neuroendocrine .*)", title):
+        return found[1], found[2]
+    if found := re.fullmatch(r"(.*?) \((.*)\)", title):
+        return found[1], found[2]
+    return title, ""
+
+
+def _few(items: Sequence[str]) -> str:
+    """The first items, and how many more there are."""
+    more = len(items) - MOST_NAMED
+    return "; ".join(items[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
 def _decided(one: Assessment, shown: Mapping[str, CriterionResult]) -> str:
     """The criteria that made the answer what it is."""
     rules = [row for row in shown.values() if row.kind != "advisory" and not _depth(row.id, shown)]
-    met = sum(_status(row) is Answer.YES for row in rules)
+    met = [_name(row) for row in rules if _status(row) is Answer.YES]
+    count = f"{len(met)} of {len(rules)} met"
     against = [_name(row) for row in rules if _status(row) is Answer.NO]
     open_ = [_name(row) for row in rules if _status(row) is Answer.UNKNOWN]
     if one.answer is Answer.NO and against:
-        return "; ".join(against)
+        return _few(against)
     if one.answer is Answer.UNKNOWN and open_:
         if len(open_) <= 2:
-            return f"{met} of {len(rules)} met; open: {'; '.join(open_)}"
-        return f"{met} of {len(rules)} met, {len(open_)} open"
-    return f"{met} of {len(rules)} met"
+            return f"{count}; open: {'; '.join(open_)}"
+        return f"{count}, {len(open_)} open"
+    if one.answer is Answer.YES and len(met) < len(rules):
+        return f"{count}: {_few(met)}"
+    return count
 
 
 def _name(row: CriterionResult) -> str:
-    return (
-        f"{row.text}: present"
-        if row.kind == "contraindication" and row.answer is Answer.YES
-        else row.text
-    )
+    """A criterion in the summary, with the word that says which way it counts."""
+    if row.kind == "contraindication":
+        return f"{row.text} (present)" if row.answer is Answer.YES else row.text
+    return f"{row.text} (not met)" if row.answer is Answer.NO else row.text
 
 
 def _status(row: CriterionResult) -> Answer:

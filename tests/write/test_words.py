@@ -34,8 +34,8 @@ def test_digits(value: float, unit: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("interval", "text"),
     [(Interval.exactly(1240.0), "1,240 mL"), (Interval(1240.0, math.inf), "at least 1,240 mL"),
-     (ANYTHING, "not known"), (Interval(0.0, math.inf), "not known"), (Interval(-math.inf, 50.0), "at most 50.0 mL"),
-     (Interval.exactly(0.0), "0 mL")],
+     (ANYTHING, "not known"), (Interval(0.0, math.inf), "not known"),
+     (Interval(-math.inf, 50.0), "at most 50.0 mL"), (Interval.exactly(0.0), "0 mL")],
 )  # fmt: skip
 def test_intervals(interval: Interval, text: str) -> None:
     assert told(interval) == text
@@ -51,7 +51,7 @@ def test_what_is_unknown_never_looks_like_a_value(low: float, size: float, unit:
     fact = Fact("liver.volume", Interval(low, low + size), unit, "test")
     words = said(Facts([fact]), "liver.volume")
     assert words.text
-    assert (words.range == "bounds") or fact.best is not None
+    assert words.range == "bounds" or words.text.startswith("at most") or fact.best is not None
     unknown = said(Facts([fact.invalidated("cut")]), "liver.volume")
     assert (unknown.text, unknown.known, unknown.note) == ("not known", False, "cut")
 
