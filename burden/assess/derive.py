@@ -6,21 +6,17 @@ What was entered or measured wins over what is derived; where the two cannot bot
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from burden.assess import grade, resection
 from burden.assess.explain import fact_text, value_text
+from burden.assess.propagate import DERIVED, choice, combined, joint, mapped, numbers, options_of
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.findings import Finding
-from burden.vocabulary import YES_NO, vocabulary
-
-DERIVED = "derived: "
-Array = NDArray[np.float64]
+from burden.vocabulary import YES_NO
 
 # Of the stomach only the distal part is named, and an unknown primary may be anywhere.
 _DRAINAGE = {
@@ -84,69 +80,9 @@ def _contradiction(given: Fact, new: Fact) -> Finding:
     )
 
 
-def combined(
-    fact_id: str,
-    formula: Callable[..., Array],
-    rising: Iterable[Fact],
-    falling: Iterable[Fact] = (),
-    *,
-    source: str,
-) -> tuple[Fact, ...]:
-    """A number computed from others by a formula that rises with some and falls with others.
-
-    Parameters
-    ----------
-    formula
-        Takes the rising inputs, then the falling ones.
-
-    Returns
-    -------
-    One fact, with draws where every input is exact or has draws; none if nothing is known.
-    """
-    up, down = tuple(rising), tuple(falling)
-    inputs = (*up, *down)
-    if any(isinstance(f.value, Interval) and f.value.is_unknown for f in inputs):
-        return ()
-    low = formula(*(_end(f, "low") for f in up), *(_end(f, "high") for f in down))
-    high = formula(*(_end(f, "high") for f in up), *(_end(f, "low") for f in down))
-    best = [f.best for f in inputs]
-    known = all(isinstance(b, float | int) for b in best)
-    # infinity over infinity leaves the bound open
-    lower = -math.inf if np.isnan(low) else float(low)
-    upper = math.inf if np.isnan(high) else float(high)
-    unit = vocabulary()[fact_id].unit
-    return (
-        Fact(
-            fact_id,
-            Interval(lower, upper),
-            unit,
-            DERIVED + source,
-            draws=_joint(formula, inputs),
-            estimate=float(formula(*(np.float64(b) for b in best if b is not None))) if known else None,
-        ),
-    )
-
-
-def _end(fact: Fact, end: str) -> np.float64:
-    return np.float64(getattr(fact.value, end))
-
-
-def _joint(formula: Callable[..., Array], inputs: tuple[Fact, ...]) -> Array | None:
-    if all(f.draws is None for f in inputs):
-        return None
-    if any(f.draws is None and not f.value.is_exact for f in inputs):
-        return None
-    return formula(*(_end(f, "low") if f.draws is None else f.draws.astype(float) for f in inputs))
-
-
-def _numbers(facts: Facts, *ids: str) -> tuple[Fact, ...] | None:
-    found = tuple(facts[i] for i in ids if i in facts and isinstance(facts[i].value, Interval))
-    return found if len(found) == len(ids) else None
-
-
 def _body_surface(facts: Facts) -> tuple[Fact, ...]:
     """Mosteller: square root of height (cm) x weight (kg) / 3600, m2."""
-    inputs = _numbers(facts, "patient.height", "patient.weight")
+    inputs = numbers(facts, "patient.height", "patient.weight")
     if inputs is None:
         return ()
     return combined("patient.bsa", lambda h, w: np.sqrt(h * w / 3600), inputs, source="Mosteller")
@@ -154,7 +90,7 @@ def _body_surface(facts: Facts) -> tuple[Fact, ...]:
 
 def _estimated_liver(facts: Facts) -> tuple[Fact, ...]:
     """Vauthey 2002: -794.41 + 1267.28 x body surface area, mL."""
-    inputs = _numbers(facts, "patient.bsa")
+    inputs = numbers(facts, "patient.bsa")
     if inputs is None:
         return ()
     return combined(
@@ -164,7 +100,7 @@ def _estimated_liver(facts: Facts) -> tuple[Fact, ...]:
 
 def _standardised_remnants(facts: Facts) -> tuple[Fact, ...]:
     """FLR of each plan as % of the estimated liver volume."""
-    estimated = _numbers(facts, "liver.estimated_volume")
+    estimated = numbers(facts, "liver.estimated_volume")
     if estimated is None or getattr(estimated[0].value, "low", 0.0) <= 0:
         return ()
     plans = [i.split(".")[1] for i in facts if i.startswith("flr.") and i.endswith(".volume")]
@@ -183,7 +119,7 @@ def _standardised_remnants(facts: Facts) -> tuple[Fact, ...]:
 
 def _burden(facts: Facts) -> tuple[Fact, ...]:
     """Percent replacement from typed-in volumes, the liver with its lesions."""
-    inputs = _numbers(facts, "tumor.volume", "liver.volume")
+    inputs = numbers(facts, "tumor.volume", "liver.volume")
     if inputs is None or getattr(inputs[1].value, "low", 0.0) <= 0:
         return ()
     found = combined(
@@ -200,68 +136,43 @@ def _burden(facts: Facts) -> tuple[Fact, ...]:
 def _portal_drainage(facts: Facts) -> tuple[Fact, ...]:
     """S1 Table 2: from the distal stomach to the sigmoid colon, and the pancreas."""
     new = "primary.portal_drainage"
-    return _mapped(facts, "primary.site", new, _DRAINAGE, "from the site of the primary")
+    return mapped(facts, "primary.site", new, _DRAINAGE, "from the site of the primary")
 
 
 def _bilobar(facts: Facts) -> tuple[Fact, ...]:
     """Tumor in both hemilivers: by lesion counts, else by the distribution type."""
     new = "liver_disease.bilobar"
-    counts = _numbers(facts, "lesion.count_right", "lesion.count_left")
+    counts = numbers(facts, "lesion.count_right", "lesion.count_left")
     if counts is not None:
         ends = [c.value for c in counts if isinstance(c.value, Interval) and not c.value.is_unknown]
         if len(ends) == len(counts):
             options = {"yes"} if all(e.high >= 1 for e in ends) else set()
             options |= {"no"} if any(e.low < 1 for e in ends) else set()
-            fewest = _joint(np.minimum, counts)
+            fewest = joint(np.minimum, counts)
             draws = None if fewest is None else np.where(fewest >= 1, "yes", "no")
-            return (_choice(new, options, "from lesion counts", draws),)
+            return (choice(new, options, "from lesion counts", draws),)
     by_type = {"none": ("no",), "I": ("no",), "II": ("yes",), "III": ("yes",)}
-    return _mapped(facts, "frilling.type", new, by_type, "from the distribution type")
+    return mapped(facts, "frilling.type", new, by_type, "from the distribution type")
 
 
 def _extensive(facts: Facts) -> tuple[Fact, ...]:
     """Type III is disseminated, type I a single lesion; type II is for people to judge."""
     by_type = {"none": ("no",), "I": ("no",), "II": YES_NO, "III": ("yes",)}
     new = "liver_disease.extensive"
-    return _mapped(facts, "frilling.type", new, by_type, "from the distribution type")
+    return mapped(facts, "frilling.type", new, by_type, "from the distribution type")
 
 
 def _extrahepatic(facts: Facts) -> tuple[Fact, ...]:
     """No disease elsewhere if both kinds of imaging exclude it; not all removed if some is there."""
     excluded = [
-        _options(facts, f"extrahepatic.excluded_{how}") for how in ("cross_sectional", "functional")
+        options_of(facts, f"extrahepatic.excluded_{how}") for how in ("cross_sectional", "functional")
     ]
     found = []
     if all(e == {"yes"} for e in excluded):
-        found.append(_choice("extrahepatic.present", {"no"}, "excluded by both kinds of imaging"))
-    if _options(facts, "extrahepatic.present") == {"yes"}:
-        found.append(_choice("extrahepatic.resected", {"no"}, "extrahepatic disease is present"))
+        found.append(choice("extrahepatic.present", {"no"}, "excluded by both kinds of imaging"))
+    if options_of(facts, "extrahepatic.present") == {"yes"}:
+        found.append(choice("extrahepatic.resected", {"no"}, "extrahepatic disease is present"))
     return tuple(found)
-
-
-def _options(facts: Facts, fact_id: str) -> frozenset[str]:
-    value = facts[fact_id].value if fact_id in facts else None
-    return value.options if isinstance(value, Choice) else frozenset()
-
-
-def _mapped(
-    facts: Facts, given_id: str, new_id: str, answers: Mapping[str, tuple[str, ...]], source: str
-) -> tuple[Fact, ...]:
-    """A choice that follows from another, option by option and draw by draw."""
-    given = facts.get(given_id)
-    if given is None:
-        return ()
-    options = {answer for option in _options(facts, given_id) for answer in answers[option]}
-    draws = None
-    if given.draws is not None and all(len(answers[str(d)]) == 1 for d in np.unique(given.draws)):
-        draws = np.array([answers[str(d)][0] for d in given.draws])
-    return (_choice(new_id, options, source, draws),)
-
-
-def _choice(
-    fact_id: str, options: Iterable[str], source: str, draws: NDArray[np.str_] | None = None
-) -> Fact:
-    return Fact(fact_id, Choice(frozenset(options)), "", DERIVED + source, draws)
 
 
 _RULES: tuple[Callable[[Facts], Iterable[Fact]], ...] = (

@@ -56,8 +56,8 @@ def _sentences(a: Assessment) -> Iterator[str]:
 
 
 _ANSWER = {
-    Answer.YES: "the published criteria are met",
-    Answer.NO: "the published criteria are not met",
+    Answer.YES: "yes",
+    Answer.NO: "no",
     Answer.UNKNOWN: "cannot be decided yet",
 }
 

@@ -286,7 +286,7 @@ def test_several_obstacles_are_said_to_be_several(make_facts: Make) -> None:
 
 def test_explanations_are_short_and_name_what_decided(make_facts: Make) -> None:
     said = explain(milan(make_facts(MILAN | {"tumor.burden": 53.2})))
-    assert said[0].endswith("the published criteria are not met.")
+    assert said[0].endswith("(not the HCC criteria): no.")
     assert "53.2 %" in said[1]
     assert "3.2 % short of the limit" in said[1]
     draws = np.linspace(48, 52, 101)
