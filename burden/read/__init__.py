@@ -88,6 +88,7 @@ def read_study(
     UsageError
         If ``series`` names none.
     """
+    from burden.errors import UsageError
     from burden.read import dicom, nifti, sources
 
     path = Path(path)
@@ -97,6 +98,8 @@ def read_study(
             group = dicom.choose(source, found, series)
             volume, findings, patient = dicom.build(source, found, group)
             return Study(volume, findings, _candidates(found.groups, group), patient)
+        if series is not None:
+            raise UsageError("a NIfTI image has no series to choose.", where=path)
         entry = _only_nifti(source)
         volume, findings = nifti.read_nifti(entry, str(path), modality)
         return Study(volume, findings, (_nifti_candidate(volume),), Facts())

@@ -98,7 +98,6 @@ class File:
     padding: tuple[int, int] | None
     offset: int  # of the PixelData element; 0 where it cannot be found without parsing
     big_endian: bool
-    implicit: bool
     sequence: dict[str, float]  # echo time and the like, where given
     patient: dict[str, str]
 
@@ -216,7 +215,7 @@ def _image_type(ds: Any, key: str = "ImageType") -> tuple[str, ...]:
 
 def _file(ds: Any, entry: Entry, offset: int) -> File:
     syntax = str(getattr(ds, "file_meta", {}).get("TransferSyntaxUID", "") or "")
-    implicit, little = ds.original_encoding
+    _, little = ds.original_encoding
     frames = _whole(ds, "NumberOfFrames", 1) or 1
     padding = ds.get("PixelPaddingValue")
     limit = ds.get("PixelPaddingRangeLimit", padding)
@@ -248,7 +247,6 @@ def _file(ds: Any, entry: Entry, offset: int) -> File:
         padding=_padding(padding, limit, signed_bits),
         offset=offset,
         big_endian=not little,
-        implicit=bool(implicit),
         sequence={k: v for k, v in sequence.items() if v is not None},
         patient={k: _text(ds, k) for k in ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")},
     )

@@ -22,6 +22,15 @@ from burden.read.words import phase_of
 
 _APART_MM = 1.0  # sform and qform that differ by more are two different places
 _CT_LOW, _CT_HIGH = -200.0, 1e4
+_SIDED = (  # facts that need right and left
+    "tumor.burden_right",
+    "tumor.burden_left",
+    "lesion.count_right",
+    "lesion.count_left",
+    "segment*",
+    "flr.*",
+    "debulk.*",
+)
 
 Array = NDArray[Any]
 
@@ -145,9 +154,7 @@ def _grid(image: Any, shape: tuple[int, int, int], name: str) -> tuple[Grid, lis
             findings.append(Finding("sform-qform-differ", "warning", text))
     elif not has_sform and not has_qform:
         text = "The NIfTI header gives no position; left and right cannot be told for certain."
-        findings.append(
-            Finding("no-orientation", "warning", text, ("*_right", "*_left", "flr.*", "segment*"))
-        )
+        findings.append(Finding("no-orientation", "warning", text, _SIDED))
     try:
         return Grid.from_ras(shape, image.affine), findings
     except GeometryError as error:

@@ -121,7 +121,8 @@ def _native(one: Slice) -> Array:
         head = stream.read(12)
         if head[:4] not in (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10"):
             raise InputError("an image without pixel data.", hint=_AGAIN)
-        skip = 8 if file.implicit else 12
+        # An even length in implicit VR can never look like one of these letter pairs.
+        skip = 12 if head[4:6] in (b"OW", b"OB", b"UN") else 8
         length = int.from_bytes(head[skip - 4 : skip], "big" if file.big_endian else "little")
         if length == 0xFFFFFFFF or length < (one.frame + 1) * size:
             raise _truncated()

@@ -40,7 +40,6 @@ def series(uid, description, *, count=60, step=4.0, axes=AXIAL, modality="CT", l
         "padding": None,
         "offset": 1000,
         "big_endian": False,
-        "implicit": False,
         "sequence": {},
         "patient": {},
     }

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burden.errors import GeometryError, InputError, NotAnImageError
+from burden.errors import GeometryError, InputError, NotAnImageError, UsageError
 from burden.read import list_series, read_study
 
 AFFINE = np.array([[0.0, -1.2, 0.1, 5.0], [0.9, 0.0, 0.0, -7.0], [0.0, 0.1, 2.4, 11.0], [0, 0, 0, 1]])
@@ -173,6 +173,11 @@ def test_a_promise_of_terabytes_costs_nothing(tmp_path, ct):
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(raw)))
     with pytest.raises(InputError, match="cut short"):
         read_study(tmp_path / "b.nii.gz")
+
+
+def test_a_nifti_has_no_series(tmp_path, ct):
+    with pytest.raises(UsageError, match="no series"):
+        read_study(save(tmp_path / "a.nii", ct), series="1.2.3")
 
 
 def test_list_series_of_a_nifti(tmp_path, ct):

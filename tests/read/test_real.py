@@ -12,6 +12,9 @@ from pydicom import dcmread
 
 from burden.errors import BurdenError, GeometryError, InputError, NotAnImageError
 from burden.read import list_series, read_mask, read_study
+from burden.read.headers import read_headers
+from burden.read.pixels import stored_pixels
+from burden.read.sources import Entry
 
 pytestmark = pytest.mark.real_data
 
@@ -198,6 +201,14 @@ def test_ircad_mask_gives_its_published_volumes(real_data):
     liver, tumor = (np.isin(mask.data, labels).sum() * grid.voxel_ml for labels in ([1, 2], [2]))
     assert liver == pytest.approx(1861, abs=1)
     assert tumor / liver * 100 == pytest.approx(8.83, abs=0.01)
+
+
+def test_single_files_hold_the_pixels_simpleitk_sees(real_data):
+    files = sorted((real_data / "dicom/odd_single").iterdir())
+    for file in files:
+        one = read_headers(Entry(file, file.name))[0]
+        values = stored_pixels(one, {}) * one.slope + one.intercept
+        assert np.array_equal(values, sitk.GetArrayFromImage(sitk.ReadImage(str(file)))[0])
 
 
 def refusal(file):
