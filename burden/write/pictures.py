@@ -73,7 +73,8 @@ def grey_window(view: View) -> tuple[float, float]:
     near = near[near != 0] if near.any() else near
     low, high = (float(p) for p in np.percentile(near, (1.0, 99.5)))
     if view.liver.any():  # a liver brighter than all else must not come out as a white patch
-        high = max(high, low + 1.5 * (float(np.median(view.data[view.liver])) - low))
+        middle = float(np.median(view.data[view.liver].astype(np.float32)))
+        high = max(high, low + 1.5 * (middle - low))
     return low, high if high > low else low + 1.0
 
 
