@@ -59,7 +59,8 @@ def combined(
 
 
 def _end(fact: Fact, end: str) -> np.float64:
-    return np.float64(getattr(fact.value, end))
+    """One end of an amount; an open lower end is zero, since amounts are never negative."""
+    return np.float64(max(0.0, getattr(fact.value, end)))
 
 
 def joint(formula: Callable[..., Array], inputs: tuple[Fact, ...]) -> Array | None:

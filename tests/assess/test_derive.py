@@ -54,6 +54,25 @@ def test_burden_from_typed_in_volumes(make_facts: Make) -> None:
     assert (value.low, value.high) == (0.0, 100.0)
 
 
+@pytest.mark.parametrize("height", [(160, math.inf), (-math.inf, 180), (-math.inf, math.inf)])
+@pytest.mark.parametrize("weight", [(60, math.inf), (-math.inf, 80), 70])
+def test_open_ends_stay_open_and_never_cross(make_facts: Make, height: Any, weight: Any) -> None:
+    known = derive(
+        make_facts({"patient.height": height, "patient.weight": weight, "flr.planned.volume": 400})
+    )
+    if height == (-math.inf, math.inf):
+        assert "patient.bsa" not in known
+        return
+    area = known["patient.bsa"].value
+    assert isinstance(area, Interval)
+    truth = math.sqrt(170 * 70 / 3600)
+    assert area.low <= truth <= area.high
+    if "flr.planned.sflr" in known:
+        share = known["flr.planned.sflr"].value
+        assert isinstance(share, Interval)
+        assert share.low <= 100 * 400 / (1267.28 * truth - 794.41) <= share.high
+
+
 @pytest.mark.parametrize(
     ("ki67", "s1", "s2"),
     [
