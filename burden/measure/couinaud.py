@@ -3,7 +3,9 @@
 A small network (two hidden layers, applied to each point of a 5 mm grid) maps numbers that
 describe where a point lies in the liver, and what the liver looks like around it, to a
 probability for each segment. It was fitted to 156 real livers by :mod:`burden.train.segments`;
-``configs/segments.npz`` holds the weights and the errors found by cross-validation.
+``configs/segments.npz`` holds the weights and the errors found by cross-validation: Dice of the
+right and left hemiliver 0.963 and 0.932, of segments 1 to 8 0.75, 0.87, 0.80, 0.78, 0.84, 0.81,
+0.87, 0.83; remnant of a right hepatectomy off by 2.7 points in the median, 6.8 in one of ten.
 """
 
 from __future__ import annotations

@@ -17,7 +17,14 @@ from burden.measure.tissue import Tissue
 STRANGE = 0.05
 """A liver with more than this share of outlying numbers is unlike those the model knows."""
 LANDMARK_SD_MM = 8.0
-"""Standard deviation of Cantlie's plane from gallbladder and IVC."""
+"""Standard deviation assumed for Cantlie's plane from gallbladder and IVC.
+
+No livers with both landmarks and true segments were at hand. On 23 abdominal CTs with drawn
+landmarks the plane and the shape model (9 mm by cross-validation) differ by 9.3 mm (1 sd),
+1.8 mm in the mean; errors independent of each other would leave the plane less than 8 mm.
+"""
+LEAST_ML = 2.0
+"""A landmark smaller than this is not believed."""
 APART_MM = 25.0
 """Landmarks this far from where the liver's shape puts the plane are not believed."""
 
@@ -80,16 +87,19 @@ def cantlie_plane(found: Segmentation, tissue: Tissue) -> Plane | None:
         return None
     gallbladder = found.structures.named("gallbladder")
     cava = found.structures.named("inferior_vena_cava")
-    if gallbladder is None or cava is None or not gallbladder.any() or not cava.any():
-        return None
     grid = found.structures.grid
+    sizes = [0.0 if m is None else np.count_nonzero(m) * grid.voxel_ml for m in (gallbladder, cava)]
+    if gallbladder is None or cava is None or min(sizes) < LEAST_ML:
+        return None
     vein = grid.world(np.argwhere(cava))
     low, high = _heights(tissue.liver, tissue.grid)
     vein = vein[(vein[:, 2] >= low) & (vein[:, 2] <= high)]
     if len(vein) < 10:
         return None
     middle = vein.mean(0)
-    along = np.linalg.svd(vein - middle, full_matrices=False)[2][0]
+    along = np.linalg.eigh(np.cov((vein - middle).T))[1][:, -1]
+    if abs(along[2]) < 0.7:  # a short or ragged piece has no direction of its own
+        along = np.array([0.0, 0.0, 1.0])
     across = np.cross(along, grid.world(np.argwhere(gallbladder)).mean(0) - middle)
     length = float(np.linalg.norm(across))
     if length < 1.0:

@@ -6,13 +6,14 @@ lesion exists or not with its probability. Volumes follow from how much tissue l
 given distance of each surface; diameters grow by twice the shift. Draw k of every fact is the
 same perturbed segmentation.
 
-Where a model states its errors they are used. Masks given by people carry the difference
-between readers: for the diameter of neuroendocrine metastases on portal CT the two-reader
-limits of agreement are -7.9 to +7.1 mm at a mean size of about 3 cm (KJR 2018). Half their
-width / 1.96 is the sd of the difference of two readers, / sqrt 2 that of one, / 2 that of
-one surface: 1.35 mm. Small lesions err less: 81 % of two-reader differences on CT lie within
-20 % of the diameter (Dig Liver Dis 2017), an sd of 5.4 % of the diameter for one surface.
-The edge of the liver has no such figure; 0.4 mm (about 2 % of its volume) is assumed.
+Where a model states its errors they are used (for a lesion at most 15 % of its diameter). Masks
+given by people carry the difference between readers: for the diameter of neuroendocrine
+metastases on portal CT the two-reader limits of agreement are -7.9 to +7.1 mm at a mean size of
+about 3 cm (KJR 2018). Half their width / 1.96 is the sd of the difference of two readers, / sqrt
+2 that of one, / 2 that of one surface: 1.35 mm. Small lesions err less: 81 % of two-reader
+differences on CT lie within 20 % of the diameter (Dig Liver Dis 2017), an sd of 5.4 % of the
+diameter for one surface. The edge of the liver has no such figure; 0.4 mm (about 2 % of its
+volume) is assumed.
 """
 
 from __future__ import annotations

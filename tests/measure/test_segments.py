@@ -1,0 +1,113 @@
+"""Segments predicted from the liver's shape and from landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from burden.facts import Facts
+from burden.image import Labels, Origin, Segmentation, Volume
+from burden.measure import Measured, measure
+from burden.measure.anatomy import BORDERS, LEFT, RIGHT, border
+from burden.measure.couinaud import shape_model
+from burden.phantom import random_spec
+from burden.phantom.make import masks
+from burden.phantom.scatter import settle
+from burden.resources import shipped
+
+
+@cache
+def healthy(seed: int) -> tuple[Volume, Segmentation]:
+    spec = settle(random_spec(seed, frilling="none", oblique=True))
+    found = masks(spec, ())
+    return Volume(np.zeros(spec.grid.shape, np.int16), spec.grid, "CT", Origin("phantom", "x")), found
+
+
+def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def sides(found: NDArray[np.generic], truth: NDArray[np.generic]) -> list[float]:
+    return [dice(np.isin(found, side), np.isin(truth, side)) for side in (RIGHT, LEFT)]
+
+
+def remnant(result: Measured) -> tuple[float, float, float]:
+    fact = result.facts["flr.right_hepatectomy.percent"]
+    assert fact.draws is not None
+    low, high = np.quantile(fact.draws.astype(float), (0.01, 0.99))
+    return float(low), float(fact.best or 0), float(high)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_shape_alone_finds_the_sides(seed: int) -> None:
+    """The phantom is no liver the model was fitted to."""
+    volume, found = healthy(seed)
+    given = measure(volume, found, Facts(), draws=64)
+    alone = measure(volume, replace(found, segments=None, structures=None), Facts(), draws=256)
+    assert found.segments is not None
+    assert min(sides(alone.segments.data, found.segments.data)) >= 0.92
+    low, _, high = remnant(alone)
+    assert low <= remnant(given)[1] <= high
+    assert high - low > 3 * (remnant(given)[2] - remnant(given)[0]), "the border's error is carried"
+    said = next(f.text for f in alone.findings if f.code == "segments-source")
+    assert "shape" in said
+    assert "mm" in said
+    assert "shape" in alone.facts["segment.4.volume"].note
+
+
+def test_landmarks_decide_the_border_where_they_are_known() -> None:
+    volume, found = healthy(2)
+    result = measure(volume, replace(found, segments=None), Facts(), draws=8)
+    assert "gallbladder" in next(f.text for f in result.findings if f.code == "segments-source")
+    assert found.segments is not None
+    assert min(sides(result.segments.data, found.segments.data)) >= 0.92
+
+
+def test_landmarks_in_an_impossible_place_are_not_believed() -> None:
+    volume, found = healthy(2)
+    assert found.structures is not None
+    data = found.structures.data.copy()
+    gallbladder = next(k for k, name in found.structures.names.items() if name == "gallbladder")
+    where = volume.grid.world(np.stack(np.indices(data.shape), -1))
+    data[data == gallbladder] = 0
+    ends = where[found.liver.data > 0]
+    leftmost = ends[ends[:, 0].argmax()]
+    data[((where - leftmost) ** 2).sum(-1) < 100] = gallbladder
+    moved = Labels(data, volume.grid, found.structures.names)
+    result = measure(volume, replace(found, segments=None, structures=moved), Facts(), draws=8)
+    assert "gallbladder" not in next(f.text for f in result.findings if f.code == "segments-source")
+
+
+def test_every_liver_voxel_gets_a_segment() -> None:
+    volume, found = healthy(0)
+    segments = measure(volume, replace(found, segments=None), Facts(), draws=0).segments.data
+    np.testing.assert_array_equal(segments > 0, found.liver.data > 0)
+
+
+def test_gaps_of_a_given_mask_join_the_nearest_segment(toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three).make()
+    holes = found.segments.data.copy()
+    y = volume.grid.world(np.stack(np.indices(volume.grid.shape), -1))[..., 1]
+    holes[np.abs(y - 20) < 9] = 0
+    result = measure(volume, replace(found, segments=Labels(holes, volume.grid)), Facts(), draws=0)
+    assert "segments-incomplete" in {f.code for f in result.findings}
+    np.testing.assert_array_equal(result.segments.data > 0, result.liver.data > 0)
+    assert (result.segments.data == found.segments.data).mean() > 0.99
+
+
+def test_borders_have_names_and_errors() -> None:
+    named = {border(a, b) for a in range(1, 9) for b in range(1, 9) if a != b}
+    assert named == set(BORDERS)
+    assert border(4, 5) == border(8, 4) == "cantlie"
+    assert border(3, 4) == "umbilical"
+    assert border(5, 6) == border(8, 7) == "right_portal"
+    assert border(2, 3) == border(5, 8) == "level"
+    assert set(shape_model().border_sd_mm) == set(BORDERS)
+    assert all(1.0 < sd < 15.0 for sd in shape_model().border_sd_mm.values())
+    assert shipped("configs", "segments.npz").stat().st_size < 200_000
