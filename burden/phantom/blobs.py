@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burden.grid import Grid
-from burden.phantom.shapes import Array, Points
+from burden.phantom.shapes import FAR, Array, Points, Window
 from burden.phantom.spec import LesionSpec, turned
 
 Floats = NDArray[np.float64]
+EVERYWHERE: Window = (slice(None), slice(None), slice(None))
 _LOBES = 9  # cosine waves that make the bumps
 
 
@@ -39,7 +40,7 @@ def ball(n: int = 3000) -> Floats:
     u = qmc.Sobol(3, scramble=False, seed=0).random(4096)[:n]
     z, a, r = 1 - 2 * u[:, 0], 2 * np.pi * u[:, 1], np.cbrt(u[:, 2])
     s = np.sqrt(np.maximum(1 - z * z, 0))
-    return np.column_stack([s * np.cos(a), s * np.sin(a), z]) * r[:, None]
+    return np.asarray(np.column_stack([s * np.cos(a), s * np.sin(a), z]) * r[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +83,24 @@ class Blob:
     # --- where it is ------------------------------------------------------------------------
 
     def _bumps(self, unit: tuple[Array, Array, Array]) -> Array:
-        total = np.float32(0)
+        total: Array = np.float32(0)  # type: ignore[assignment]
         for x, y, z, n, phase in self.waves.astype(np.float32):
             total = total + np.cos(n * (unit[0] * x + unit[1] * y + unit[2] * z) + phase)
         return np.asarray(total * np.float32(self.bump / np.sqrt(_LOBES)), dtype=np.float32)
 
     def distance(self, p: Points) -> Array:
         """Signed distance at points in world mm (``p.scale`` must be 1)."""
-        best: Array | None = None
+        if len(self.centres) == 1:
+            return self._one(p, self.centres[0], self.radii[0])
+        best = np.full(p.shape, FAR)
+        margin = 4.0 + 2 * max(p.grid.spacing)
+        loose = p.shape[:2] == (1, 1)  # scattered points have no windows
         for centre, radii in zip(self.centres, self.radii, strict=True):
-            near = self._one(p, centre, radii)
-            best = near if best is None else np.minimum(best, near)
-        assert best is not None  # noqa: S101 - a blob has at least one part
+            reach = float(radii.max()) + margin
+            window = EVERYWHERE if loose else p.window(centre - reach, centre + reach)
+            if window is not None:
+                view = best[window]
+                np.minimum(view, self._one(p if loose else p.at(window), centre, radii), out=view)
         return best
 
     def _one(self, p: Points, centre: Floats, radii: Floats) -> Array:
@@ -104,7 +111,7 @@ class Blob:
         )
         rho = np.maximum(np.sqrt(a * a + b * b + c3 * c3), np.float32(1e-4))
         slope = np.sqrt((a / radii[0]) ** 2 + (b / radii[1]) ** 2 + (c3 / radii[2]) ** 2)
-        reach = np.float32(1)
+        reach: Array = np.ones((1, 1, 1), dtype=np.float32)
         if self.bump:
             reach = reach + self._bumps((a / rho, b / rho, c3 / rho))
         return np.asarray((rho - reach) * rho / np.maximum(slope, 1e-6), dtype=np.float32)
@@ -118,7 +125,7 @@ class Blob:
     def surface(self) -> Floats:
         """Points of the surface (n, 3), LPS mm; those of a union's parts that lie on the outside."""
         u = directions() * self._reach()[:, None]
-        u = u if len(self.centres) == 1 else u[::4]
+        u = u if len(self.centres) == 1 else u[:: max(4, len(self.centres) // 3)]
         parts = []
         for n, (c, r) in enumerate(zip(self.centres, self.radii, strict=True)):
             points = c + (u * r) @ self.axes.T
@@ -132,7 +139,9 @@ class Blob:
     @cached_property
     def box(self) -> tuple[Floats, Floats]:
         """Corners of the box around it, LPS mm."""
-        reach = np.sqrt(((self.axes[None] * self.radii[:, None, :]) ** 2).sum(axis=2)) * (1 + 1.6 * self.bump)
+        reach = np.sqrt(((self.axes[None] * self.radii[:, None, :]) ** 2).sum(axis=2)) * (
+            1 + 1.6 * self.bump
+        )
         return (self.centres - reach).min(axis=0), (self.centres + reach).max(axis=0)
 
     # --- how big it is ----------------------------------------------------------------------
@@ -146,7 +155,7 @@ class Blob:
         if self.bump:
             length = np.maximum(np.linalg.norm(points, axis=1), 1e-9)
             unit = points / length[:, None]
-            reach = 1 + self._bumps((unit[:, 0], unit[:, 1], unit[:, 2]))  # type: ignore[arg-type]
+            reach = 1 + self._bumps((unit[:, 0], unit[:, 1], unit[:, 2]))
             points, weight = points * reach[:, None], reach.astype(np.float64) ** 3
         share = weight / weight.sum() * self.volume_ml
         return self.centres[0] + (points * self.radii[0]) @ self.axes.T, share
@@ -194,13 +203,18 @@ class Blob:
         shape = frame.T @ (self.axes @ np.diag(self.radii[0] ** -2) @ self.axes.T) @ frame
         values, vectors = np.linalg.eigh(shape)
         half = 1 / np.sqrt(values)
-        ends = [self.centres[0] + s * h * (frame @ v) for h, v in zip(half, vectors.T, strict=True) for s in (-1, 1)]
+        ends = [
+            self.centres[0] + s * h * (frame @ v)
+            for h, v in zip(half, vectors.T, strict=True)
+            for s in (-1, 1)
+        ]
         return float(2 * half[0]), float(2 * half[1]), np.array(ends)
 
 
 def plane(across: Floats) -> Floats:
     """Two unit vectors (3, 2) normal to ``across``."""
-    return np.linalg.svd(np.asarray(across, dtype=float)[None])[2][1:].T
+    basis: Floats = np.linalg.svd(np.asarray(across, dtype=np.float64)[None])[2]
+    return basis[1:].T
 
 
 def _sections(blob: Blob, across: Floats, count: int = 49) -> tuple[float, float, Floats]:

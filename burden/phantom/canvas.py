@@ -35,12 +35,16 @@ class Canvas:
     texture: Array
 
     @classmethod
-    def blank(cls, points: Points, world: Points, looks: dict[str, tuple[float, float]], soft: float) -> Canvas:
+    def blank(
+        cls, points: Points, world: Points, looks: dict[str, tuple[float, float]], soft: float
+    ) -> Canvas:
         """A canvas full of air."""
         value = np.full(points.shape, np.float32(looks["air"][0]))
         return cls(points, world, looks, soft, value, np.zeros(points.shape, dtype=np.float32))
 
-    def paint(self, tissue: str, distance: Array, window: Window | None = None, share: float | Array = 1.0) -> None:
+    def paint(
+        self, tissue: str, distance: Array, window: Window | None = None, share: float | Array = 1.0
+    ) -> None:
         """Paint a tissue where ``distance`` (over ``window``, or over all) is negative."""
         mean, texture = self.looks[tissue]
         cover = np.clip(np.float32(0.5) - distance * np.float32(1 / self.soft), 0, 1)

@@ -17,7 +17,15 @@ from burden.phantom.anatomy import Anatomy, cavity, diaphragm
 from burden.phantom.shapes import Array, Points, Tube, ellipsoid, soft_max
 
 CAVA = Tube.through(
-    [(-27, 30, -260), (-27, 24, -170), (-29, 12, -105), (-27, 1, -62), (-23, -8, -30), (-14, -22, 4), (-5, -38, 22)],
+    [
+        (-27, 30, -260),
+        (-27, 24, -170),
+        (-29, 12, -105),
+        (-27, 1, -62),
+        (-23, -8, -30),
+        (-14, -22, 4),
+        (-5, -38, 22),
+    ],
     [11, 11.5, 12, 12.5, 13, 13, 15],
 )
 GALLBLADDER = Tube.through(
@@ -37,7 +45,9 @@ BOX = ((-135.0, -125.0, -225.0), (125.0, 100.0, 6.0))
 def _visceral(p: Points, anatomy: Anatomy) -> Array:
     """Height of the lower surface, mm, over each x and y."""
     fine = np.linspace(-150, 150, 601)
-    smooth = np.convolve(np.pad(np.interp(fine, _X, _Z), 30, mode="edge"), np.hanning(61) / 30.0, mode="valid")
+    smooth = np.convolve(
+        np.pad(np.interp(fine, _X, _Z), 30, mode="edge"), np.hanning(61) / 30.0, mode="valid"
+    )
     smooth = np.where(fine < -50, -104 + (smooth + 104) * anatomy.depth, smooth)
     base = np.interp(p.x.ravel(), fine, smooth).astype(np.float32).reshape(p.x.shape)
     behind = np.maximum(p.y - 5, 0) * (0.42 + 0.25 / (1 + np.exp((-88 - p.x) / 10)))
@@ -54,10 +64,14 @@ def liver(p: Points, anatomy: Anatomy) -> Array:
     d = soft_max(d, below, 12)
     # left lobe: tapers to the left and gives way to the stomach behind
     reach = np.float32(72.0 * anatomy.left_lobe)
-    tip = (p.x - reach) * np.float32(0.86) - (p.z + 45) * np.float32(0.38) + (p.y + 70) * np.float32(0.12)
+    tip = (
+        (p.x - reach) * np.float32(0.86) - (p.z + 45) * np.float32(0.38) + (p.y + 70) * np.float32(0.12)
+    )
     d = soft_max(d, np.asarray(tip, dtype=np.float32), 16)
     wavy = 6 * np.sin(p.x / 17.0 + 0.8)
-    stomach = (p.y - 14 + 0.62 * (p.x + 8) - 1.15 * (p.z + 52) + wavy) * 0.57 + 2 * np.minimum(p.x + 38, 0)
+    stomach = (p.y - 14 + 0.62 * (p.x + 8) - 1.15 * (p.z + 52) + wavy) * 0.57 + 2 * np.minimum(
+        p.x + 38, 0
+    )
     d = soft_max(d, np.asarray(stomach, dtype=np.float32), 12)
     return _hollow(p, d)
 
@@ -67,7 +81,7 @@ def _hollow(p: Points, d: Array) -> Array:
     cuts = (
         (GALLBLADDER.distance(p, 8) - np.float32(1.5), 5.0),
         (CAVA.distance(p, 8) + np.float32(0.6), 4.0),
-        (ellipsoid(p, RIGHT_KIDNEY[0], np.array(RIGHT_KIDNEY[1]) + (9, 8, 8)), 8.0),
+        (ellipsoid(p, RIGHT_KIDNEY[0], (36.0, 33.0, 62.0)), 8.0),
         (ellipsoid(p, (-34, -26, -104), (17, 12, 11)), 5.0),
         (ellipsoid(p, (7, -84, -96), (3.6, 31, 24), _turn(12)), 6.0),  # round ligament
         (ellipsoid(p, (2, -22, -82), (20, 2.6, 26), _turn(24)), 3.0),  # ligamentum venosum
@@ -97,9 +111,9 @@ def segments(p: Points) -> NDArray[np.uint8]:
     lateral = (x + 22) * 96 + (y + 4) * 31 > 0
     # left hepatic vein: between segments 2 (behind and above) and 3
     upper = (z + 55) + 0.5 * (y + 62) > 0
-    caudate = (
-        ((x + 8) / 25) ** 2 + ((y + 2) / 24) ** 2 + ((z + 72) / 38) ** 2 < 1
-    ) & (y - 0.45 * (x - 2) + 20 > 0)
+    caudate = (((x + 8) / 25) ** 2 + ((y + 2) / 24) ** 2 + ((z + 72) / 38) ** 2 < 1) & (
+        y - 0.45 * (x - 2) + 20 > 0
+    )
     out = np.where(
         right,
         np.where(behind, np.where(above, 7, 6), np.where(above, 8, 5)),

@@ -17,13 +17,21 @@ from burden.phantom.liver import BOX, CAVA, GALLBLADDER, liver, segments
 from burden.phantom.organs import SPLEEN_BOX, kidney, spleen
 from burden.phantom.render import render
 from burden.phantom.scatter import settle
-from burden.phantom.shapes import Array, Points
+from burden.phantom.shapes import Array, Points, Window
 from burden.phantom.spec import Spec
 from burden.phantom.survey import survey
 from burden.phantom.truth import SOURCE, fact_truth, lesion_truth
 from burden.phantom.vessels import AORTA, PORTAL_TRUNK, SPLENIC, trunks
 
-STRUCTURES = ("inferior_vena_cava", "portal_vein", "gallbladder", "spleen", "aorta", "kidneys", "hepatic_veins")
+STRUCTURES = (
+    "inferior_vena_cava",
+    "portal_vein",
+    "gallbladder",
+    "spleen",
+    "aorta",
+    "kidneys",
+    "hepatic_veins",
+)
 _PHASE = {"t1_pre": "non-contrast", "t1_arterial": "arterial", "t1_portal": "portal",
           "t1_hepatobiliary": "hepatobiliary", "t2": "", "dwi": ""}  # fmt: skip
 
@@ -124,24 +132,28 @@ def _structures(spec: Spec, points: Points, inside: NDArray[np.uint8], grid: Gri
         "aorta": (AORTA,),
         "hepatic_veins": hepatic,
     }
-    boxes = {"spleen": [SPLEEN_BOX], "kidneys": [((-110.0, 10.0, -200.0), (-20.0, 95.0, -65.0)), ((20.0, 10.0, -190.0), (115.0, 95.0, -45.0))]}
+    boxes = {
+        "spleen": [SPLEEN_BOX],
+        "kidneys": [
+            ((-110.0, 10.0, -200.0), (-20.0, 95.0, -65.0)),
+            ((20.0, 10.0, -190.0), (115.0, 95.0, -45.0)),
+        ],
+    }
 
-    def mark(name: str, low: object, high: object, distance: Array) -> None:
-        window = points.window(low, high)  # type: ignore[arg-type]
-        assert window is not None  # noqa: S101 - the caller has looked
+    def mark(name: str, window: Window, distance: Array) -> None:
         view = out[window]
         view[(distance < 0) & (view == 0)] = STRUCTURES.index(name) + 1
 
     for name, parts in tubes.items():
         for tube in parts:
-            low, high = tube.box(1.0)
-            window = points.window(low, high)
+            window = points.window(*tube.box(1.0))
             if window is not None:
-                mark(name, low, high, tube.distance(points.at(window), 1.0))
+                mark(name, window, tube.distance(points.at(window), 1.0))
     for name, places in boxes.items():
         for low, high in places:
             window = points.window(low, high)
             if window is not None:
                 q = points.at(window)
-                mark(name, low, high, spleen(q, spec.anatomy) if name == "spleen" else kidney(q, -1 if low[0] < 0 else 1))
+                side = -1 if low[0] < 0 else 1
+                mark(name, window, spleen(q, spec.anatomy) if name == "spleen" else kidney(q, side))
     return Labels(out, grid, {n + 1: name for n, name in enumerate(STRUCTURES)})

@@ -9,7 +9,9 @@ from burden.grid import Grid
 from burden.phantom.shapes import Array
 
 
-def grain(rng: np.random.Generator, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Array:
+def grain(
+    rng: np.random.Generator, shape: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> Array:
     """Tissue texture at several scales (1.2, 3 and 9 mm), standard deviation 1."""
     from scipy.ndimage import gaussian_filter, zoom
 
@@ -27,7 +29,9 @@ def grain(rng: np.random.Generator, shape: tuple[int, int, int], spacing: tuple[
     return np.asarray(total / max(float(total.std()), 1e-6), dtype=np.float32)
 
 
-def ct_noise(rng: np.random.Generator, shape: tuple[int, int, int], spacing: tuple[float, float, float], axis: int) -> Array:
+def ct_noise(
+    rng: np.random.Generator, shape: tuple[int, int, int], spacing: tuple[float, float, float], axis: int
+) -> Array:
     """Noise of filtered back-projection: a ramp at low, a soft cut at high frequency, slice by slice.
 
     Neighbouring slices share a little of it, as after helical interpolation. Standard deviation 1.
@@ -50,7 +54,9 @@ def ct_noise(rng: np.random.Generator, shape: tuple[int, int, int], spacing: tup
 def shading(rng: np.random.Generator, grid: Grid) -> Array:
     """Smooth field over the image, about -1..1: a few random low-order waves in world mm."""
     total: NDArray[np.float64] = np.zeros(grid.shape)
-    index = [np.arange(n).reshape([-1 if a == b else 1 for b in range(3)]) for a, n in enumerate(grid.shape)]
+    index = [
+        np.arange(n).reshape([-1 if a == b else 1 for b in range(3)]) for a, n in enumerate(grid.shape)
+    ]
     for _ in range(4):
         k = rng.normal(size=3) / 170.0
         phase = rng.uniform(0, 2 * np.pi) + float(k @ grid.origin)

@@ -42,7 +42,9 @@ def _thin_slices(spec: Spec, gap: float) -> int:
     return int(np.ceil(max(gap, spec.thickness) / finest)) // 2 * 2 + 1
 
 
-def _slab(spec: Spec, blobs: tuple[Blob, ...], grid: Grid, rows: tuple[int, int], fine: int) -> tuple[Array, Array]:
+def _slab(
+    spec: Spec, blobs: tuple[Blob, ...], grid: Grid, rows: tuple[int, int], fine: int
+) -> tuple[Array, Array]:
     axis = grid.slice_axis
     start, stop = np.zeros(3, dtype=int), np.array(grid.shape)
     start[axis], stop[axis] = rows
@@ -57,7 +59,8 @@ def _slab(spec: Spec, blobs: tuple[Blob, ...], grid: Grid, rows: tuple[int, int]
         canvas = _paint(spec, blobs, Grid(part.shape, affine))
         value = canvas.value if value is None else value + canvas.value
         grains = canvas.texture if grains is None else grains + canvas.texture
-    assert value is not None and grains is not None  # noqa: S101 - there is at least one thin slice
+    assert value is not None  # noqa: S101 - there is at least one thin slice
+    assert grains is not None  # noqa: S101
     return value / np.float32(fine), grains / np.float32(fine)
 
 
@@ -101,7 +104,9 @@ def paint_lesion(c: Canvas, blob: Blob) -> None:
         c.paint("lesion_necrosis", d + np.float32(0.42 * size) + uneven, window)
     elif blob.look == "calcified":
         spots = np.sin(q.x / 2.3 + 2 * np.sin(q.y / 5)) * np.sin(q.y / 2.1 + 1) * np.sin(q.z / 2.6 + 2)
-        grit = np.maximum(d + np.float32(0.35 * size) + 2 * uneven, (0.42 - spots).astype(np.float32) * 3)
+        grit = np.maximum(
+            d + np.float32(0.35 * size) + 2 * uneven, (0.42 - spots).astype(np.float32) * 3
+        )
         c.paint("lesion_calcium", grit, window)
     elif blob.look in ("confluent", "hypo", "hyper_arterial") and size > 14:
         c.paint("lesion_necrosis", d + np.float32(0.62 * size) + 2.2 * uneven, window, 0.55)
@@ -127,7 +132,9 @@ def _ct(spec: Spec, grid: Grid, value: Array, rng: np.random.Generator) -> NDArr
         p = Points.of(grid, spec.anatomy.scale)
         depth = np.clip(1.25 - (p.x / 190) ** 2 - (p.y / 175) ** 2, 0.35, 1.3)
         sd = spec.noise * 10.5 * min(2.0, float(np.sqrt(2.5 / thick)))
-        value = value + ct_noise(rng, grid.shape, grid.spacing, grid.slice_axis) * (sd * depth).astype(np.float32)
+        value = value + ct_noise(rng, grid.shape, grid.spacing, grid.slice_axis) * (sd * depth).astype(
+            np.float32
+        )
         value = value + np.float32(2.5 * spec.noise) * shading(rng, grid)
     return np.clip(np.rint(value), -1024, 3071).astype(np.int16)
 

@@ -57,7 +57,9 @@ class Points:
         return cls(grid, scale, *found)
 
     @classmethod
-    def scattered(cls, world: NDArray[np.float64], scale: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Points:
+    def scattered(
+        cls, world: NDArray[np.float64], scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    ) -> Points:
         """Loose points (n, 3), LPS mm, as an array of shape (1, 1, n); they have no windows."""
         grid = Grid((1, 1, len(world)), np.eye(4))
         x, y, z = ((world[:, a] / scale[a]).astype(np.float32).reshape(1, 1, -1) for a in range(3))
@@ -71,7 +73,9 @@ class Points:
     def window(self, low: ArrayLike, high: ArrayLike) -> Window | None:
         """Index ranges that cover a box of the unscaled frame; None where it is elsewhere."""
         lo, hi = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
-        corners = np.array([[x, y, z] for x in (lo[0], hi[0]) for y in (lo[1], hi[1]) for z in (lo[2], hi[2])])
+        corners = np.array(
+            [[x, y, z] for x in (lo[0], hi[0]) for y in (lo[1], hi[1]) for z in (lo[2], hi[2])]
+        )
         index = self.grid.index(corners * self.scale)
         first = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
         last = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, self.shape)
@@ -90,7 +94,9 @@ class Points:
         return Points(grid, self.scale, *cut)
 
 
-def ellipsoid(p: Points, centre: Sequence[float], radii: Sequence[float], axes: ArrayLike | None = None) -> Array:
+def ellipsoid(
+    p: Points, centre: Sequence[float], radii: Sequence[float] | NDArray[np.float64], axes: ArrayLike | None = None
+) -> Array:
     """Ellipsoid; ``axes`` holds its unit axes as columns."""
     x, y, z = (p.x - np.float32(centre[0]), p.y - np.float32(centre[1]), p.z - np.float32(centre[2]))
     if axes is not None:

@@ -137,21 +137,33 @@ def _check(spec: Spec) -> None:
     need(spec.modality in PHASES, "modality", f"{spec.modality!r} is neither CT nor MR")
     phases = PHASES[spec.modality]
     need(spec.phase in phases, "phase", f"{spec.phase!r} is not one of {', '.join(phases)}")
-    need(len(spec.shape) == 3 and 8 <= min(spec.shape) <= max(spec.shape) <= 1024, "shape", "8 to 1024 voxels an axis")
+    need(
+        len(spec.shape) == 3 and 8 <= min(spec.shape) <= max(spec.shape) <= 1024,
+        "shape",
+        "8 to 1024 voxels an axis",
+    )
     need(0.3 <= min(spec.spacing) and max(spec.spacing) <= 12, "spacing", "0.3 to 12 mm")
     need(0 <= spec.thickness <= 12, "thickness", "0 to 12 mm")
     need(spec.detail in ("full", "plain"), "detail", "full or plain")
     need(0 <= spec.noise <= 10, "noise", "0 to 10")
     need(spec.frilling in INTENTS, "frilling", f"one of {', '.join(INTENTS[1:])}")
-    letters = sorted("LPS"["LRPAIS".index(c) // 2 if c in "LRPA" else 2] if c in "LRPAIS" else "?" for c in spec.order)
+    letters = sorted(
+        "LPS"["LRPAIS".index(c) // 2 if c in "LRPA" else 2] if c in "LRPAIS" else "?" for c in spec.order
+    )
     need(letters == ["L", "P", "S"], "order", "three letters such as LPS or RAI")
     need(all(0.6 <= s <= 1.5 for s in spec.anatomy.scale), "anatomy.scale", "0.6 to 1.5")
     need(not (spec.lesions and spec.pattern), "pattern", "state lesions or a pattern, not both")
     for n, lesion in enumerate(spec.lesions):
         at = f"lesions[{n}]"
         need(lesion.look in LOOKS, f"{at}.look", f"{lesion.look!r} is not one of {', '.join(LOOKS)}")
-        need(lesion.centre is not None or 1 <= lesion.segment <= 8, f"{at}.segment", "1 to 8, or give a centre")
-        need(1 <= min(lesion.diameters) <= max(lesion.diameters) <= 250, f"{at}.diameters", "1 to 250 mm")
+        need(
+            lesion.centre is not None or 1 <= lesion.segment <= 8,
+            f"{at}.segment",
+            "1 to 8, or give a centre",
+        )
+        need(
+            1 <= min(lesion.diameters) <= max(lesion.diameters) <= 250, f"{at}.diameters", "1 to 250 mm"
+        )
         need(0 <= lesion.bump <= 0.25, f"{at}.bump", "0 to 0.25")
         need(not (lesion.bump and lesion.parts), f"{at}.bump", "a lesion has bumps or parts, not both")
 

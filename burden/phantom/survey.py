@@ -95,7 +95,9 @@ def _segment_ml(grid: Grid, cover: NDArray[np.float32], anatomy: Anatomy) -> dic
     sums = np.zeros(9)
     for _ in range(4):
         spread = grid.world(cells + rng.random(cells.shape) - 0.5)
-        sums += np.bincount(segments(Points.scattered(spread, anatomy.scale)).ravel(), weights=weights, minlength=9)
+        sums += np.bincount(
+            segments(Points.scattered(spread, anatomy.scale)).ravel(), weights=weights, minlength=9
+        )
     return {n: float(sums[n]) / 4 * grid.voxel_ml for n in range(1, 9)}
 
 

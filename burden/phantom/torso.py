@@ -45,7 +45,9 @@ def _septa(c: Canvas, inner: Array) -> None:
     flank = (np.abs(p.x) > 62) & (p.y < 75) & (p.z < -100)
     for level, share in ((3.4, 0.55), (6.3, 0.65)):
         sheet = np.abs(inner - np.float32(level)) - np.float32(0.35)
-        c.paint("fat", np.broadcast_to(np.where(flank, sheet, FAR), full).astype(np.float32), None, share)
+        c.paint(
+            "fat", np.broadcast_to(np.where(flank, sheet, FAR), full).astype(np.float32), None, share
+        )
     wave = np.sin(p.x / 4.2 + 1.7 * np.sin(p.y / 6.0) + 0.6 * np.sin(p.z / 17)) * 3.2
     bundle = np.maximum(np.abs(p.y - 113 - wave) - 0.45, np.abs(np.abs(p.x) - 36) - 24)
     cleft = np.maximum(np.abs(np.abs(p.x) - 33 - 2.4 * np.sin(p.y / 5)) - 0.5, np.abs(p.y - 112) - 17)
@@ -78,8 +80,12 @@ def _chest(c: Canvas, anatomy: Anatomy, detail: bool) -> None:
     c.paint("lung", lung, window)
     heart = soft_max(ellipsoid(q, (16, -46, 26), (60, 49, 62)), above + np.float32(3.5), 8)
     c.paint("myocardium", heart, window)
-    c.paint("heart", soft_max(ellipsoid(q, (28, -40, 28), (37, 32, 50)), heart + np.float32(4), 5), window)
-    c.paint("heart", soft_max(ellipsoid(q, (-22, -38, 24), (20, 32, 48)), heart + np.float32(2), 4), window)
+    c.paint(
+        "heart", soft_max(ellipsoid(q, (28, -40, 28), (37, 32, 50)), heart + np.float32(4), 5), window
+    )
+    c.paint(
+        "heart", soft_max(ellipsoid(q, (-22, -38, 24), (20, 32, 48)), heart + np.float32(2), 4), window
+    )
     if detail:
         _lung_vessels(c, anatomy)
 
@@ -118,12 +124,20 @@ def _spine(c: Canvas, q: Points, window: tuple[slice, slice, slice]) -> None:
     column = soft_max(np.asarray(column - waist), np.asarray(57 - q.y), 5)
     slab = np.abs(local)
     body = soft_max(column, np.broadcast_to(slab - np.float32(12.6), column.shape), 3)
-    c.paint("disc", soft_max(column + 1, np.broadcast_to(slab - np.float32(17), column.shape), 1), window)
+    c.paint(
+        "disc", soft_max(column + 1, np.broadcast_to(slab - np.float32(17), column.shape), 1), window
+    )
     roof = np.sqrt((q.x / 1.15) ** 2 + ((q.y - 95 - 0.35 * np.abs(q.x)) / 1.0) ** 2)
     arch = np.abs(roof - 11.6) - (1.3 + 1.5 * np.exp(-(((np.abs(q.x) - 12) / 4.0) ** 2)))
-    lamina = soft_max(np.asarray(arch), np.broadcast_to(np.abs(local + 2) - np.float32(11), column.shape), 4)
+    lamina = soft_max(
+        np.asarray(arch), np.broadcast_to(np.abs(local + 2) - np.float32(11), column.shape), 4
+    )
     spike = np.maximum(np.abs(q.x) - (2.6 + 1.2 * (q.y > 124)), np.maximum(104 - q.y, q.y - 131))
-    spike = soft_max(np.asarray(spike, dtype=np.float32), np.broadcast_to(np.abs(local + 7) - np.float32(9.5), column.shape), 3)
+    spike = soft_max(
+        np.asarray(spike, dtype=np.float32),
+        np.broadcast_to(np.abs(local + 7) - np.float32(9.5), column.shape),
+        3,
+    )
     reach = np.abs(np.abs(q.x) - 25) - 13
     side = np.maximum(np.hypot((q.y - 101 - 0.22 * (np.abs(q.x) - 20)), local - 3) - 4.2, reach)
     for part, shell in ((lamina, 1.6), (spike, 1.1), (np.asarray(side), 1.2), (body, 1.0)):
@@ -138,7 +152,9 @@ def _ribs(c: Canvas, q: Points, window: tuple[slice, slice, slice], anatomy: Ana
     """Ribs slope down from the spine to the front; one distance gives all of them."""
     path = oval(q, 129, 122, 112, 2.2) - np.float32(0.8) * bulge(q) - shape(q)
     turn = np.arctan2(np.abs(q.x), q.y)  # 0 at the back, pi in front
-    drop = np.interp(turn.ravel(), [0, 0.5, 1.2, 2.0, 2.6, 3.2], [-6, 4, 48, 104, 122, 100]).reshape(turn.shape)
+    drop = np.interp(turn.ravel(), [0, 0.5, 1.2, 2.0, 2.6, 3.2], [-6, 4, 48, 104, 122, 100]).reshape(
+        turn.shape
+    )
     along = (q.z + drop.astype(np.float32) + 26.0) / np.float32(RIB)
     number = np.round(along)
     dz = (along - number) * np.float32(RIB * 0.82)

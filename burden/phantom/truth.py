@@ -28,7 +28,9 @@ def lesion_truth(spec: Spec, blobs: tuple[Blob, ...]) -> tuple[Lesion, ...]:
     """Lesion rows, largest first; the row order is the label order of the masks."""
     found = survey(spec.anatomy)
     grid = spec.grid
-    rows = [_row(n + 1, blob, spec, found, grid.axes[:, grid.slice_axis]) for n, blob in enumerate(blobs)]
+    rows = [
+        _row(n + 1, blob, spec, found, grid.axes[:, grid.slice_axis]) for n, blob in enumerate(blobs)
+    ]
     return tuple(rows)
 
 
@@ -92,8 +94,12 @@ def fact_truth(spec: Spec, lesions: tuple[Lesion, ...]) -> Facts:
         numbers.append((f"lesion.count_{name}", held, "1", "a lesion of both lobes counts in both"))
     for n in sizes:
         numbers.append((f"segment.{n}.volume", sizes[n], "mL", "integrated over a 2.5 mm lattice"))
-        numbers.append((f"segment.{n}.tumor_volume", tumor[n], "mL", "integrated over 3,000 points a lesion"))
-    facts = [Fact(i, Interval.exactly(float(v)), unit, SOURCE, note=note) for i, v, unit, note in numbers]
+        numbers.append(
+            (f"segment.{n}.tumor_volume", tumor[n], "mL", "integrated over 3,000 points a lesion")
+        )
+    facts = [
+        Fact(i, Interval.exactly(float(v)), unit, SOURCE, note=note) for i, v, unit, note in numbers
+    ]
     return Facts([*facts, *_frilling(spec)])
 
 
@@ -106,4 +112,6 @@ def _frilling(spec: Spec) -> list[Fact]:
     if intent == "unilobar":
         note = "several lesions in one lobe: the wording of 2024 leaves I or II open"
     ids = ("frilling.type", "frilling.type.enets2012", "frilling.type.frilling2009")
-    return [Fact(i, Choice.of(v), "", SOURCE, note=note) for i, v in zip(ids, READINGS[intent], strict=True)]
+    return [
+        Fact(i, Choice.of(v), "", SOURCE, note=note) for i, v in zip(ids, READINGS[intent], strict=True)
+    ]

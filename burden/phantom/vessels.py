@@ -21,16 +21,26 @@ Floats = NDArray[np.float64]
 AORTA = Tube.through(
     [(12, 40, 60), (9, 40, -40), (6, 35, -110), (3, 32, -180), (2, 31, -270)], [12, 11.5, 10.5, 9.5, 9]
 )
-PORTAL_TRUNK = Tube.through([(6, -18, -128), (-8, -22, -113), (-23, -26, -102), (-36, -26, -93)], [6.5, 7.2, 7, 6.8])
-SPLENIC = Tube.through([(4, -19, -124), (22, -16, -112), (48, 6, -96), (70, 24, -86), (84, 30, -80)], [4.6, 4.4, 4.2, 3.8, 3])
-MESENTERIC = Tube.through([(6, -18, -128), (8, -22, -160), (4, -34, -200), (2, -40, -260)], [6, 5.5, 5, 4])
+PORTAL_TRUNK = Tube.through(
+    [(6, -18, -128), (-8, -22, -113), (-23, -26, -102), (-36, -26, -93)], [6.5, 7.2, 7, 6.8]
+)
+SPLENIC = Tube.through(
+    [(4, -19, -124), (22, -16, -112), (48, 6, -96), (70, 24, -86), (84, 30, -80)],
+    [4.6, 4.4, 4.2, 3.8, 3],
+)
+MESENTERIC = Tube.through(
+    [(6, -18, -128), (8, -22, -160), (4, -34, -200), (2, -40, -260)], [6, 5.5, 5, 4]
+)
 
 # trunks of the trees: knots and radii, unscaled mm
 _PORTAL = (
     ([(-36, -26, -93), (-50, -20, -88), (-60, -14, -84)], [6.5, 5.8, 5.2]),
     ([(-60, -14, -84), (-74, -30, -76), (-80, -44, -60)], [4.6, 4.0, 3.0]),
     ([(-60, -14, -84), (-78, 6, -86), (-90, 18, -96)], [4.6, 3.8, 2.8]),
-    ([(-36, -26, -93), (-22, -34, -84), (-6, -44, -78), (4, -58, -76), (7, -76, -78)], [5.2, 4.4, 3.9, 3.5, 2.6]),
+    (
+        [(-36, -26, -93), (-22, -34, -84), (-6, -44, -78), (4, -58, -76), (7, -76, -78)],
+        [5.2, 4.4, 3.9, 3.5, 2.6],
+    ),
 )
 _HEPATIC = (
     ([(-30, -6, -34), (-52, -6, -40), (-82, 0, -60), (-100, 4, -84)], [5.6, 5, 4, 2.8]),
@@ -60,7 +70,9 @@ def trunks() -> tuple[tuple[Tube, ...], tuple[Tube, ...]]:
     return tuple(Tube.through(k, r) for k, r in _PORTAL), tuple(Tube.through(k, r) for k, r in _HEPATIC)
 
 
-def _grow(stems: tuple[tuple[list[tuple[int, int, int]], list[float]], ...], anatomy: Anatomy, n: int, key: int) -> Tree:
+def _grow(
+    stems: tuple[tuple[list[tuple[int, int, int]], list[float]], ...], anatomy: Anatomy, n: int, key: int
+) -> Tree:
     rng = np.random.default_rng([anatomy.seed, key, 5])
     tubes = tuple(Tube.through(k, r) for k, r in stems)
     nodes = [p for t in tubes for p in t.line]

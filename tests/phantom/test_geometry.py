@@ -55,7 +55,9 @@ def test_voxels_at_one_mm_agree_with_the_stated_volume(bump: float) -> None:
 
 def test_joined_spheres_have_the_volume_of_two_caps_less() -> None:
     r, gap = 15.0, 18.0
-    lesion = LesionSpec("confluent", (-70.0, -20.0, -70.0), 0, (2 * r,) * 3, parts=(((gap, 0, 0), (2 * r,) * 3),))
+    lesion = LesionSpec(
+        "confluent", (-70.0, -20.0, -70.0), 0, (2 * r,) * 3, parts=(((gap, 0, 0), (2 * r,) * 3),)
+    )
     lens = np.pi * (4 * r + gap) * (2 * r - gap) ** 2 / 12
     blob = Blob.of(lesion, 1)
     assert blob.volume_ml * 1000 == pytest.approx(2 * 4 / 3 * np.pi * r**3 - lens, rel=0.003)
@@ -100,7 +102,9 @@ def test_another_grid_changes_masks_but_not_the_truth() -> None:
     assert tilted.facts["tumor.burden"].best == straight.facts["tumor.burden"].best
     for made in (other, tilted):
         ml = made.volume.grid.voxel_ml
-        assert made.truth.liver.data.sum() * ml == pytest.approx(straight.facts["liver.volume"].best, rel=0.01)
+        assert made.truth.liver.data.sum() * ml == pytest.approx(
+            straight.facts["liver.volume"].best, rel=0.01
+        )
     assert tilted.lesions[0].recist_long_mm != straight.lesions[0].recist_long_mm
 
 
@@ -121,7 +125,10 @@ def test_segments_partition_the_liver_in_plausible_shares() -> None:
     assert made.truth.segments is not None
     inside = made.truth.liver.data > 0
     assert ((made.truth.segments.data > 0) == inside).all()
-    shares = {n: v / sum(survey(Anatomy()).segment_ml.values()) for n, v in survey(Anatomy()).segment_ml.items()}
+    shares = {
+        n: v / sum(survey(Anatomy()).segment_ml.values())
+        for n, v in survey(Anatomy()).segment_ml.items()
+    }
     assert 0.008 < shares[1] < 0.08
     assert 0.55 < sum(shares[n] for n in RIGHT) < 0.72
     assert all(shares[n] > 0.05 for n in (*RIGHT, *LEFT))
@@ -152,8 +159,6 @@ def test_lesions_lie_in_the_liver_and_apart() -> None:
     assert not (truth.lesions.data[truth.liver.data == 0]).any()
 
 
-
-
 def test_tumor_volumes_add_up() -> None:
     made = make(random_spec(5, frilling="II", noise=0))
     tumor = sum(made.facts[f"segment.{n}.tumor_volume"].best for n in range(1, 9))
@@ -170,11 +175,13 @@ def test_tumor_volumes_add_up() -> None:
 
 def test_partial_volume_keeps_the_mean() -> None:
     """Summed over a box, the lesion's lack of HU is its volume times the contrast, on any slices."""
-    lesion = LesionSpec("miliary", (-78.0, -30.0, -70.0), 0, (14.0, 12.0, 10.0))
+    lesion = LesionSpec("miliary", (-102.0, -38.0, -78.0), 0, (14.0, 12.0, 10.0))
     for thick, turn in ((2.0, 0.0), (5.0, 0.0), (4.0, 25.0)):
         base = Spec(detail="plain", noise=0, shape=(24, 24, 16), spacing=(2.0, 2.0, thick), centre=lesion.centre,
                     rotation=(turn, 0.0, turn))  # fmt: skip
-        with_it, without = (make(replace(base, lesions=rows)).volume.data.astype(float) for rows in ((lesion,), ()))
+        with_it, without = (
+            make(replace(base, lesions=rows)).volume.data.astype(float) for rows in ((lesion,), ())
+        )
         lack = (without - with_it).sum() * base.grid.voxel_ml
         volume = np.pi / 6 * 14 * 12 * 10 / 1000
         assert lack == pytest.approx(volume * (111 - 66), rel=0.03)

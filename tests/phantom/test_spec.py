@@ -72,7 +72,9 @@ def test_lesions_that_cannot_be_are_refused() -> None:
     outside = Spec(lesions=(LesionSpec("hypo", (90.0, 50.0, -100.0)),))
     with pytest.raises(InputError, match="outside the liver"):
         settle(outside)
-    twice = Spec(lesions=(LesionSpec("hypo", (-70.0, -20.0, -60.0)), LesionSpec("rim", (-62.0, -20.0, -60.0))))
+    twice = Spec(
+        lesions=(LesionSpec("hypo", (-70.0, -20.0, -60.0)), LesionSpec("rim", (-62.0, -20.0, -60.0)))
+    )
     with pytest.raises(InputError, match="runs into lesion 0"):
         settle(twice)
     with pytest.raises(InputError, match="does not fit into segment 3"):
@@ -91,7 +93,9 @@ def test_a_lesion_lands_in_its_segment(segment: int) -> None:
 def test_patterns_are_built_as_they_say(seed: int) -> None:
     kind = ("I", "II", "III", "unilobar")[seed % 4]
     _, rows, facts = truth_of(random_spec(seed, frilling=kind))
-    right, left = (sum(r.volume_ml * r.segments.get(n, 0) for r in rows for n in side) for side in (RIGHT, LEFT))
+    right, left = (
+        sum(r.volume_ml * r.segments.get(n, 0) for r in rows for n in side) for side in (RIGHT, LEFT)
+    )
     lesser = min(right, left) / (right + left)
     assert all(r.lobe in ("right", "left") for r in rows)
     assert facts["frilling.type"].best == ("I" if kind == "unilobar" else kind)
@@ -127,7 +131,9 @@ def test_no_lesion_means_none_and_zero() -> None:
 
 def test_a_lesion_in_two_lobes_counts_in_both() -> None:
     # on Cantlie's plane, half way between cava and gallbladder bed
-    _, rows, facts = truth_of(Spec(lesions=(LesionSpec("hypo", (-45.0, -41.0, -60.0), 0, (24.0, 24.0, 24.0)),)))
+    _, rows, facts = truth_of(
+        Spec(lesions=(LesionSpec("hypo", (-45.0, -41.0, -60.0), 0, (24.0, 24.0, 24.0)),))
+    )
     assert rows[0].lobe == "both"
     assert facts["lesion.count_right"].best == facts["lesion.count_left"].best == 1
 
@@ -137,12 +143,20 @@ def test_a_field_of_view_that_cuts_the_liver_says_so_and_keeps_the_truth() -> No
     assert not made.whole
     seen = made.truth.liver.data.sum() * made.volume.grid.voxel_ml
     assert seen < 0.7 * made.facts["liver.volume"].best
-    assert made.facts["liver.volume"].best == pytest.approx(sum(survey(made.spec.anatomy).segment_ml.values()))
+    assert made.facts["liver.volume"].best == pytest.approx(
+        sum(survey(made.spec.anatomy).segment_ml.values())
+    )
 
 
 def test_there_are_five_shipped_specs() -> None:
     names = {p.stem for p in SHIPPED}
-    assert names >= {"solitary_type1", "bilobar_type2", "diffuse_type3", "mr_t1_hepatobiliary", "healthy"}
+    assert names >= {
+        "solitary_type1",
+        "bilobar_type2",
+        "diffuse_type3",
+        "mr_t1_hepatobiliary",
+        "healthy",
+    }
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)

@@ -26,7 +26,9 @@ KINDS = {"CT": SMALL, "MR": replace(SMALL, modality="MR", phase="t1_hepatobiliar
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Phantom, Path]:
+def written(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Phantom, Path]:
     out = tmp_path_factory.mktemp("phantom") / "out"
     write_phantom(KINDS[request.param], out)
     return make(KINDS[request.param]), out
@@ -58,7 +60,9 @@ def test_names_do_not_sort_by_place_but_instances_do(written: tuple[Phantom, Pat
     rows = [pydicom.dcmread(p, stop_before_pixels=True) for p in sorted((out / "dicom").iterdir())]
     heights = [float(r.ImagePositionPatient[2]) for r in rows]
     assert heights not in (sorted(heights), sorted(heights)[::-1])
-    by_number = [float(r.ImagePositionPatient[2]) for r in sorted(rows, key=lambda r: int(r.InstanceNumber))]
+    by_number = [
+        float(r.ImagePositionPatient[2]) for r in sorted(rows, key=lambda r: int(r.InstanceNumber))
+    ]
     assert by_number == sorted(by_number)[::-1]
     assert len({r.SOPInstanceUID for r in rows}) == len(rows)
     assert {str(r.PatientName).split("^")[0] for r in rows} == {"Phantom"}
