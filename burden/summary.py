@@ -77,17 +77,18 @@ def _finding_line(finding: Finding) -> Text:
 
 def verdict_table(verdicts: Iterable[Assessment]) -> Table:
     """One row a rule book: the answer, how likely it is met, and what is missing."""
+    from burden.assess import decided_by
+
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("Rule book", "Answer", "P(met)", "Decided by", "Missing"):
         table.add_column(column, overflow="fold")
     for verdict in verdicts:
-        against = [c.text for c in verdict.criteria if c.answer is Answer.NO and c.kind != "advisory"]
         missing = ", ".join(verdict.missing[:4]) + (" ..." if len(verdict.missing) > 4 else "")
         table.add_row(
             verdict.title,
             Text(verdict.answer.value, style=_ANSWER_STYLE[verdict.answer]),
             "" if verdict.p_met is None else f"{verdict.p_met:.0%}",
-            "; ".join(against[:2]) if verdict.answer is Answer.NO else "",
+            "; ".join(c.text for c in decided_by(verdict)[:2]) if verdict.answer is Answer.NO else "",
             missing,
         )
     return table
