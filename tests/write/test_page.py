@@ -145,9 +145,16 @@ def test_only_the_parts_that_decided_are_shown() -> None:
     def row(name: str, answer: str, **more: Any) -> CriterionResult:
         return CriterionResult(name, name, Answer(answer), (Citation("S1", "T2"),), (), **more)
 
-    tree = (row("a", "yes"), row("a.met", "yes"), row("a.open", "unknown"),
-            row("a.open.part", "unknown"), row("a.limit", "no", margin=-1.0, unit="mm"),
-            row("b", "no", kind="advisory"), row("b.part", "no"), row("c", "yes", kind="contraindication"))  # fmt: skip
+    tree = (
+        row("a", "yes"),
+        row("a.met", "yes"),
+        row("a.open", "unknown"),
+        row("a.open.part", "unknown"),
+        row("a.limit", "no", margin=-1.0, unit="mm"),
+        row("b", "no", kind="advisory"),
+        row("b.part", "no"),
+        row("c", "yes", kind="contraindication"),
+    )
     told = verdict(Assessment("x", "X", Answer.NO, tree), Facts())
     assert [(line.text, line.depth) for line in told.lines] == [
         ("a", 0), ("a.met", 1), ("a.limit", 1), ("b", 0), ("c", 0)]  # fmt: skip
