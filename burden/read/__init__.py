@@ -39,7 +39,8 @@ class Candidate:
     uid
         SeriesInstanceUID (``#2`` appended for further volumes of one series), or a file name.
     spacing
-        mm between columns, rows and slices; zeros where there is no volume.
+        mm between columns, rows and slices (the usual distance, where the series is refused); as
+        many of them as the header tells, none for reports and pictures.
     score
         Points; the highest one that is not refused is chosen.
     refused
@@ -50,7 +51,7 @@ class Candidate:
     description: str
     modality: str
     slices: int
-    spacing: tuple[float, float, float]
+    spacing: tuple[float, ...]
     plane: str
     phase: str
     score: float
@@ -176,7 +177,7 @@ def _candidate(group: Group, chosen: bool) -> Candidate:
         description=group.slices[0].file.description,
         modality=group.modality,
         slices=len(group.slices),
-        spacing=group.stack.spacing if group.stack else (0.0, 0.0, 0.0),
+        spacing=group.spacing,
         plane=group.plane,
         phase=group.phase,
         score=group.score,

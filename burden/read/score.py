@@ -50,9 +50,9 @@ def scored(slices: Sequence[Slice], phase: str) -> tuple[float, list[str]]:
     if plane:
         score += 20.0 if plane == "axial" else 0.0
         reasons.append(plane)
-    extent = _extent(slices)
-    if extent is not None:
-        coverage, spacing = extent
+    found = extent(slices)
+    if found is not None:
+        coverage, spacing = found
         score += 40.0 * min(coverage, _COVERAGE_MM) / _COVERAGE_MM
         reasons.append(f"covers {coverage:.0f} mm")
         score += 10.0 - 2.0 * max(0.0, max(spacing, slices[0].thickness) - 1.0)
@@ -81,7 +81,7 @@ def scored(slices: Sequence[Slice], phase: str) -> tuple[float, list[str]]:
     return score, reasons
 
 
-def _extent(slices: Sequence[Slice]) -> tuple[float, float] | None:
+def extent(slices: Sequence[Slice]) -> tuple[float, float] | None:
     """Coverage along the normal and usual spacing, mm, whether or not they form a volume."""
     axes = slices[0].axes
     if axes is None or any(s.position is None for s in slices):

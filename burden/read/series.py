@@ -18,7 +18,7 @@ from burden.findings import Finding
 from burden.read import words
 from burden.read.headers import Slice
 from burden.read.pixels import same_pixels
-from burden.read.score import never, plane_of, scored
+from burden.read.score import extent, never, plane_of, scored
 from burden.read.stack import MIN_SLICES, Stack, named_place, place, stack
 
 
@@ -43,6 +43,14 @@ class Group:
     phase: str
     plane: str
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Of the volume, or what the headers tell of it: in the plane, then between slices."""
+        if self.stack is not None:
+            return self.stack.spacing
+        between = extent(self.slices)
+        return (*(self.slices[0].spacing or ()), *((between[1],) if between else ()))
 
     @property
     def modality(self) -> str:

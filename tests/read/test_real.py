@@ -114,6 +114,7 @@ def test_reformats_are_rejected_for_their_own_reason(real_data):
     assert [c.plane for c in found] == ["axial", "sagittal"]
     assert "uneven spacing: 6 slices" in found[1].refused
     assert not any(c.chosen for c in found)
+    assert found[0].spacing == pytest.approx((1.367, 1.367, 4.0), abs=1e-3)
 
 
 @pytest.mark.parametrize(
