@@ -39,7 +39,14 @@ MEASUREMENTS: dict[str, Callable[[Scene], Iterable[Fact]]] = {
 }
 """Every measurement: facts of a scene. Each entry passes the contract in tests/measure."""
 
-_SEEN = ("liver.volume", "tumor.volume", "lesion.count", "lesion.largest_diameter", "segments.involved")
+_SEEN = (
+    "liver.volume",
+    "tumor.volume",
+    "lesion.count",
+    "lesion.largest_diameter",
+    "segments.involved",
+    "tumor.viable_volume",
+)
 Window = tuple[slice, slice, slice]
 
 

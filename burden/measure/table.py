@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,16 @@ CROSSING = 0.10
 """A lesion counts in a hemiliver that holds this share of it or more."""
 
 FloatArray = NDArray[np.float64]
+
+
+class Diameters(TypedDict):
+    """The part of a lesion's row that measures its extent."""
+
+    recist_long_mm: float
+    recist_short_mm: float
+    recist_slice_index: int
+    recist_ends_mm: tuple[Point, Point, Point, Point]
+    feret_3d_mm: float
 
 
 def lesion_rows(
@@ -44,7 +56,6 @@ def lesion_rows(
     grid, count = tissue.grid, len(tissue.boxes)
     if not count:
         return ()
-    axis = grid.slice_axis
     voxels = np.bincount(tissue.owner, minlength=count + 1)[1:]
     centroid = _centroids(tissue, voxels)
     shares = _shares(tissue, anatomy, voxels)
@@ -53,21 +64,13 @@ def lesion_rows(
     capsule, hilum = _distances(tissue, hilum_mm)
     rows = []
     for k, box in enumerate(tissue.boxes):
-        mask = tissue.lesions[box] == k + 1
-        flat = axial(mask, grid.spacing, axis)
-        corner = np.array([b.start for b in box])
-        ends = grid.world(flat.ends + corner)
         segments = {n: float(shares[k, n]) for n in range(1, 9) if shares[k, n] > 0}
         ml = float(voxels[k]) * grid.voxel_ml
         rows.append(
             Lesion(
                 id=k + 1,
                 volume_ml=ml,
-                recist_long_mm=flat.long_mm,
-                recist_short_mm=flat.short_mm,
-                recist_slice_index=int(flat.slice_index + corner[axis] + slice_start),
-                recist_ends_mm=(_point(ends[0]), _point(ends[1]), _point(ends[2]), _point(ends[3])),
-                feret_3d_mm=feret_3d(mask, grid.spacing),
+                **_diameters(tissue, k + 1, slice_start),
                 equivalent_diameter_mm=sphere_diameter(ml),
                 centroid_mm=_point(centroid[k]),
                 segments=segments,
@@ -81,6 +84,21 @@ def lesion_rows(
             )
         )
     return tuple(rows)
+
+
+def _diameters(tissue: Tissue, label: int, slice_start: int) -> Diameters:
+    """Diameters of one lesion, and where they lie in the whole image."""
+    grid, box = tissue.grid, tissue.boxes[label - 1]
+    mask = tissue.lesions[box] == label
+    flat = axial(mask, grid.spacing, grid.slice_axis)
+    ends = grid.world(flat.ends + np.array([b.start for b in box]))
+    return Diameters(
+        recist_long_mm=flat.long_mm,
+        recist_short_mm=flat.short_mm,
+        recist_slice_index=flat.slice_index + box[grid.slice_axis].start + slice_start,
+        recist_ends_mm=(_point(ends[0]), _point(ends[1]), _point(ends[2]), _point(ends[3])),
+        feret_3d_mm=feret_3d(mask, grid.spacing),
+    )
 
 
 def lobe(segments: dict[int, float]) -> str:
