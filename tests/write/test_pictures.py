@@ -62,7 +62,7 @@ def test_48_orders_give_the_same_view(case_of: Callable[[str], Case]) -> None:
         assert key_slices(view, case.lesions) == key_slices(reference, case.lesions)
 
 
-@pytest.mark.parametrize(("order", "flip"), [ORDERS[n] for n in (7, 18, 28, 45)])
+@pytest.mark.parametrize(("order", "flip"), [ORDERS[n] for n in (18, 45)])
 def test_other_orders_give_the_same_png(
     order: tuple[int, int, int], flip: tuple[bool, bool, bool], case_of: Callable[[str], Case]
 ) -> None:
@@ -163,7 +163,7 @@ def test_mr_is_shown_by_percentiles(case_of: Callable[[str], Case]) -> None:
     volume = replace(case.images.volume, modality="MR", data=case.images.volume.data * 3 + 5000)
     low, high = grey_window(lps_view(replace(case.images, volume=volume)))
     liver = 112 * 3 + 5000
-    assert 1900 < low
+    assert low > 1900
     assert 0.5 < (liver - low) / (high - low) < 0.8, "a bright liver is grey, not white"
     flat = replace(volume, data=np.zeros_like(volume.data))
     low, high = grey_window(lps_view(replace(case.images, volume=flat)))
