@@ -44,7 +44,10 @@ def cli() -> None:
 @click.option("--lesions", help="Lesion mask instead of the model, likewise.")
 @click.option("--segments", help="Couinaud segment mask, labels 1 to 8.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--series", help="SeriesInstanceUID to use; see `burden series`.")
+@click.option("--series", help="Series to use: UID, or row of `burden series`.")
+@click.option(
+    "--modality", type=click.Choice(["CT", "MR"]), help="What a NIfTI holds; guessed if left out."
+)
 @click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
 @click.option(
     "--draws",

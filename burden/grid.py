@@ -96,7 +96,7 @@ class Grid:
     @property
     def axes(self) -> FloatArray:
         """3 x 3, unit direction of each array axis as a column (LPS)."""
-        return self.affine[:3, :3] / np.array(self.spacing)
+        return np.asarray(self.affine[:3, :3] / np.array(self.spacing))
 
     @property
     def origin(self) -> FloatArray:

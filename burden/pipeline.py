@@ -16,7 +16,7 @@ from burden.case import Case, Images, Manifest
 from burden.errors import InputError, UsageError
 from burden.facts import Facts
 from burden.findings import Finding
-from burden.image import Labels, Segmentation, Volume
+from burden.image import Labels, Modality, Segmentation, Volume
 
 if TYPE_CHECKING:
     from burden.assess.rulebook import RuleBook
@@ -35,6 +35,8 @@ class Job:
     liver, lesions, segments
         Mask files that take the place of the model, each ``PATH`` or ``PATH@LABELS``
         (``seg.nii.gz@1,2``). With liver and lesions both given no model is loaded.
+    modality
+        What a NIfTI file holds, where the guess from its values is wrong.
     model
         Id of ``configs/models.yaml`` or a bundle folder; None for the default.
     strict
@@ -52,6 +54,7 @@ class Job:
     segments: str | None = None
     device: str = "auto"
     series: str | None = None
+    modality: Modality | None = None
     books: tuple[str, ...] = ()
     strict: bool = False
     force: bool = False
@@ -77,7 +80,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     entered = read_facts(job.facts) if job.facts else Facts()
     books = load_books(job.books or None)
     with clock.step("read"):
-        study = read_study(job.input, series=job.series)
+        study = read_study(job.input, series=job.series, modality=job.modality)
     patient = study.patient | entered
     with clock.step("segment"):
         found, model = _segment(job, study.volume, clock.inside("segment"))
@@ -109,27 +112,33 @@ def _segment(job: Job, volume: Volume, progress: Progress) -> tuple[Segmentation
     from burden.segment import find_model, load_model
     from burden.segment.masks import from_masks, with_masks
 
-    liver, lesions, segments = (_mask(text, volume) for text in (job.liver, job.lesions, job.segments))
+    model: dict[str, Any]
+    read = [_mask(text, volume) for text in (job.liver, job.lesions, job.segments)]
+    liver, lesions, segments = (mask for mask, _ in read)
+    said = tuple(finding for _, findings in read for finding in findings)
     if liver is not None and lesions is not None:
-        return from_masks(liver, lesions, segments), {"id": "given masks"}
-    entry = find_model(job.model)
-    found = load_model(entry)(volume, device=job.device, progress=progress)
-    hashes = {p.name: _sha256(p) for p in sorted(entry.folder.rglob("*.safetensors"))}
-    return with_masks(found, liver, lesions, segments), {"id": entry.id, "sha256": hashes}
+        found, model = from_masks(liver, lesions, segments), {"id": "given masks"}
+    else:
+        entry = find_model(job.model)
+        found = load_model(entry)(volume, device=job.device, progress=progress)
+        found = with_masks(found, liver, lesions, segments)
+        hashes = {p.name: _sha256(p) for p in sorted(entry.folder.rglob("*.safetensors"))}
+        model = {"id": entry.id, "sha256": hashes}
+    return replace(found, findings=(*said, *found.findings)), model
 
 
-def _mask(text: str | None, volume: Volume) -> Labels | None:
-    """Read ``PATH`` or ``PATH@LABELS`` onto the grid of the volume."""
+def _mask(text: str | None, volume: Volume) -> tuple[Labels | None, tuple[Finding, ...]]:
+    """Read ``PATH`` or ``PATH@LABELS`` onto the grid of the volume, and what reading found."""
     import numpy as np
 
-    from burden.read import read_mask
+    from burden.read import checked_mask
 
     if text is None:
-        return None
+        return None, ()
     path, _, wanted = text.rpartition("@") if "@" in text and not Path(text).exists() else (text, "", "")
-    mask = read_mask(Path(path), volume.grid)
+    mask, findings = checked_mask(Path(path), volume.grid)
     if not wanted:
-        return mask
+        return mask, findings
     try:
         labels = [int(part) for part in wanted.split(",")]
     except ValueError:
@@ -137,7 +146,7 @@ def _mask(text: str | None, volume: Volume) -> Labels | None:
     kept = np.where(np.isin(mask.data, labels), mask.data, 0).astype(mask.data.dtype)
     if not kept.any():
         raise InputError(f"no voxel has label {wanted}.", where=path)
-    return Labels(kept, mask.grid, {n: t for n, t in mask.names.items() if n in labels})
+    return Labels(kept, mask.grid, {n: t for n, t in mask.names.items() if n in labels}), findings
 
 
 def _disagreements(study: Study, entered: Facts) -> tuple[Finding, ...]:
