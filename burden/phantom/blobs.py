@@ -181,7 +181,9 @@ class Blob:
         """Centre of mass, LPS mm."""
         points, ml = self.interior
         plain = len(self.centres) == 1 and not self.bump
-        return self.centres[0].copy() if plain else (points * ml[:, None]).sum(axis=0) / ml.sum()
+        if plain:
+            return np.array(self.centres[0])
+        return np.asarray((points * ml[:, None]).sum(axis=0) / ml.sum())
 
     @cached_property
     def feret(self) -> float:
@@ -195,7 +197,7 @@ class Blob:
         return float(pdist(points[:: max(1, len(points) // 1500)]).max())
 
     def recist(self, across: Floats) -> tuple[float, float, Floats]:
-        """Longest diameter over all planes normal to ``across``, the width across it, four ends (4, 3)."""
+        """Longest diameter in planes normal to ``across``, the width across it, four ends (4, 3)."""
         if len(self.centres) > 1 or self.bump:
             return _sections(self, across)
         frame = plane(across)
@@ -214,7 +216,8 @@ class Blob:
 def plane(across: Floats) -> Floats:
     """Two unit vectors (3, 2) normal to ``across``."""
     basis: Floats = np.linalg.svd(np.asarray(across, dtype=np.float64)[None])[2]
-    return basis[1:].T
+    across_two: Floats = basis[1:].T
+    return across_two
 
 
 def _sections(blob: Blob, across: Floats, count: int = 49) -> tuple[float, float, Floats]:
@@ -225,11 +228,11 @@ def _sections(blob: Blob, across: Floats, count: int = 49) -> tuple[float, float
     local = blob.surface @ frame
     low, high = local.min(axis=0), local.max(axis=0)
     step = float((high - low)[:2].max()) / 72
-    n = np.ceil((high - low)[:2] / step).astype(int) + 5
+    n = np.ceil((high - low)[:2] / step + 5).astype(int)
     grid = Grid.from_axes(
         (int(n[0]), int(n[1]), count),
         (step, step, (high[2] - low[2]) / count),
-        frame @ (low + (-2 * step, -2 * step, (high[2] - low[2]) / count / 2)),
+        frame @ ((*low, -2 * step, -2 * step, (high[2] - low[2]) / count / 2)),
         frame,
     )
     field = blob.distance(Points.of(grid))

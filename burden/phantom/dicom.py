@@ -23,12 +23,17 @@ _MR = {  # TR, TE, flip angle, sequence, variant, 2-D or 3-D
     "dwi": (5200.0, 62.0, 90.0, "EP", "SK", "2D"),
 }
 _TEXT = {
-    "non-contrast": "Abdomen without contrast", "arterial": "Abdomen arterial phase",
-    "portal": "Abdomen portal venous phase", "delayed": "Abdomen delayed phase",
-    "t1_pre": "T1 GRE fat-sat pre contrast", "t1_arterial": "T1 GRE fat-sat arterial phase",
-    "t1_portal": "T1 GRE fat-sat portal venous phase", "t1_hepatobiliary": "T1 GRE fat-sat hepatobiliary phase 20 min",
-    "t2": "T2 TSE fat-sat", "dwi": "DWI b 500",
-}  # fmt: skip
+    "non-contrast": "Abdomen without contrast",
+    "arterial": "Abdomen arterial phase",
+    "portal": "Abdomen portal venous phase",
+    "delayed": "Abdomen delayed phase",
+    "t1_pre": "T1 GRE fat-sat pre contrast",
+    "t1_arterial": "T1 GRE fat-sat arterial phase",
+    "t1_portal": "T1 GRE fat-sat portal venous phase",
+    "t1_hepatobiliary": "T1 GRE fat-sat hepatobiliary phase 20 min",
+    "t2": "T2 TSE fat-sat",
+    "dwi": "DWI b 500",
+}
 
 
 def uid(digest: str, role: str) -> str:

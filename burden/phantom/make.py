@@ -32,8 +32,14 @@ STRUCTURES = (
     "kidneys",
     "hepatic_veins",
 )
-_PHASE = {"t1_pre": "non-contrast", "t1_arterial": "arterial", "t1_portal": "portal",
-          "t1_hepatobiliary": "hepatobiliary", "t2": "", "dwi": ""}  # fmt: skip
+_PHASE = {
+    "t1_pre": "non-contrast",
+    "t1_arterial": "arterial",
+    "t1_portal": "portal",
+    "t1_hepatobiliary": "hepatobiliary",
+    "t2": "",
+    "dwi": "",
+}
 
 
 @dataclass(frozen=True, eq=False)

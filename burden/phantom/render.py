@@ -81,8 +81,16 @@ def _paint(spec: Spec, blobs: tuple[Blob, ...], grid: Grid) -> Canvas:
     return canvas
 
 
-_BODY = {"hypo": "lesion_hypo", "miliary": "lesion_hypo", "confluent": "lesion_matrix", "rim": "lesion_rim",
-         "hyper_arterial": "lesion_hyper", "necrotic": "lesion_rim", "cystic": "lesion_cyst", "calcified": "lesion_matrix"}  # fmt: skip
+_BODY = {
+    "hypo": "lesion_hypo",
+    "miliary": "lesion_hypo",
+    "confluent": "lesion_matrix",
+    "rim": "lesion_rim",
+    "hyper_arterial": "lesion_hyper",
+    "necrotic": "lesion_rim",
+    "cystic": "lesion_cyst",
+    "calcified": "lesion_matrix",
+}
 
 
 def paint_lesion(c: Canvas, blob: Blob) -> None:

@@ -142,7 +142,7 @@ def _fill(
     for c, r in lobe.balls:  # what is there already stays apart
         clear = np.minimum(clear, np.linalg.norm(places - c, axis=1) - r - GAP)
     failed = 0
-    while failed < (2500 if joined else 250):
+    while failed < (600 if joined else 250):
         left = target_ml - lobe.filled_ml
         if (count and len(lobe.balls) >= count) or (not count and left < 0.02 * target_ml):
             return
@@ -150,7 +150,7 @@ def _fill(
         wish = min(largest / 2, float(np.cbrt(max(share, 0.02) * 1000 * 3 / (4 * np.pi))))
         if not count:
             wish = min(
-                wish * 1.02, largest / 2 * float(rng.uniform(0.25, 1.0)) * max(1 - failed / 300, 0.1)
+                wish * 1.02, largest / 2 * float(rng.uniform(0.5, 1.0)) * max(1 - failed / 60, 0.2)
             )
         fit = np.flatnonzero(clear >= wish)
         if not len(fit):
@@ -203,7 +203,8 @@ def _pattern(spec: Spec) -> tuple[LesionSpec, ...]:
         for s in (RIGHT, LEFT)
     ]
     liver_ml = float(found.cover.sum()) * found.grid.voxel_ml
-    target = wish["burden"] / 100 * liver_ml / (1.0 if wish["confluent"] else 0.875)  # axes are drawn shorter
+    shorter = 1.0 if wish["confluent"] else 0.875  # what drawing shorter axes leaves of a ball
+    target = wish["burden"] / 100 * liver_ml / shorter
     build = {"I": _type_1, "II": _type_2, "III": _type_3, "unilobar": _one_lobe}
     if spec.frilling not in build:
         raise InputError(
@@ -227,8 +228,14 @@ def _checked(pattern: Mapping[str, float]) -> dict[str, float]:
 
 
 def _type_1(rng: np.random.Generator, lobes: list[_Lobe], target: float, wish: dict[str, float]) -> None:
-    lobe = lobes[int(rng.random() < 0.35)]
+    lobe = lobes[int(rng.random() < 0.35 and target < 40)]
     _fill(lobe, rng, target, 200.0, 1, False)
+    if lobe.filled_ml < 0.7 * target:
+        raise InputError(
+            "one lesion of that size does not fit.",
+            where="phantom spec, pattern.burden",
+            hint="Lower it.",
+        )
 
 
 def _one_lobe(
@@ -350,11 +357,20 @@ def random_spec(
         ("t1_pre", "t1_arterial", "t1_portal", "t1_hepatobiliary") if modality == "MR" else ("portal",)
     )
     return Spec(
-        name=f"random-{seed}", seed=seed, modality=modality, phase=phase or str(rng.choice(phases)), shape=shape,
-        spacing=spacing, detail=detail, noise=noise, anatomy=anatomy, frilling=kind,
-        rotation=turn if oblique else (0.0, 0.0, 0.0), order=order if any_order else "LPS",
+        name=f"random-{seed}",
+        seed=seed,
+        modality=modality,
+        phase=phase or str(rng.choice(phases)),
+        shape=shape,
+        spacing=spacing,
+        detail=detail,
+        noise=noise,
+        anatomy=anatomy,
+        frilling=kind,
+        rotation=turn if oblique else (0.0, 0.0, 0.0),
+        order=order if any_order else "LPS",
         pattern={} if kind == "none" else {"burden": round(share, 3), "largest": 70.0},
-    )  # fmt: skip
+    )
 
 
 __all__ = ["LOOKS", "random_spec", "settle"]

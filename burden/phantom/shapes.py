@@ -95,7 +95,10 @@ class Points:
 
 
 def ellipsoid(
-    p: Points, centre: Sequence[float], radii: Sequence[float] | NDArray[np.float64], axes: ArrayLike | None = None
+    p: Points,
+    centre: Sequence[float],
+    radii: Sequence[float] | NDArray[np.float64],
+    axes: ArrayLike | None = None,
 ) -> Array:
     """Ellipsoid; ``axes`` holds its unit axes as columns."""
     x, y, z = (p.x - np.float32(centre[0]), p.y - np.float32(centre[1]), p.z - np.float32(centre[2]))

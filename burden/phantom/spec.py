@@ -142,7 +142,7 @@ def _check(spec: Spec) -> None:
         "shape",
         "8 to 1024 voxels an axis",
     )
-    need(0.3 <= min(spec.spacing) and max(spec.spacing) <= 12, "spacing", "0.3 to 12 mm")
+    need(min(spec.spacing) >= 0.3 and max(spec.spacing) <= 12, "spacing", "0.3 to 12 mm")
     need(0 <= spec.thickness <= 12, "thickness", "0 to 12 mm")
     need(spec.detail in ("full", "plain"), "detail", "full or plain")
     need(0 <= spec.noise <= 10, "noise", "0 to 10")

@@ -177,8 +177,14 @@ def test_partial_volume_keeps_the_mean() -> None:
     """Summed over a box, the lesion's lack of HU is its volume times the contrast, on any slices."""
     lesion = LesionSpec("miliary", (-102.0, -38.0, -78.0), 0, (14.0, 12.0, 10.0))
     for thick, turn in ((2.0, 0.0), (5.0, 0.0), (4.0, 25.0)):
-        base = Spec(detail="plain", noise=0, shape=(24, 24, 16), spacing=(2.0, 2.0, thick), centre=lesion.centre,
-                    rotation=(turn, 0.0, turn))  # fmt: skip
+        base = Spec(
+            detail="plain",
+            noise=0,
+            shape=(24, 24, 16),
+            spacing=(2.0, 2.0, thick),
+            centre=lesion.centre,
+            rotation=(turn, 0.0, turn),
+        )
         with_it, without = (
             make(replace(base, lesions=rows)).volume.data.astype(float) for rows in ((lesion,), ())
         )

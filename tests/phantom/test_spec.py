@@ -62,9 +62,9 @@ def test_a_wrong_field_is_named(table: dict[str, object], named: str) -> None:
 def test_a_file_that_is_no_spec_is_refused(tmp_path: Path) -> None:
     for text in ("a: [1", "- 1\n- 2\n", "just words"):
         (tmp_path / "x.yaml").write_text(text)
-        with pytest.raises(InputError, match="x.yaml"):
+        with pytest.raises(InputError, match=r"x\.yaml"):
             load_spec(tmp_path / "x.yaml")
-    with pytest.raises(InputError, match="none.yaml"):
+    with pytest.raises(InputError, match=r"none\.yaml"):
         load_spec(tmp_path / "none.yaml")
 
 

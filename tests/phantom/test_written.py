@@ -17,12 +17,24 @@ from burden.grid import Grid
 from burden.phantom import LesionSpec, Phantom, Spec, load_spec, make, write_phantom
 
 SMALL = Spec(
-    name="small_one", seed=2, detail="plain", shape=(60, 56, 40), spacing=(5.0, 5.5, 5.0), rotation=(6.0, -4.0, 9.0),
-    lesions=(LesionSpec("hypo", None, 8, (30.0, 26.0, 28.0)), LesionSpec("cystic", None, 3, (12.0, 12.0, 12.0))),
-)  # fmt: skip
-KINDS = {"CT": SMALL, "MR": replace(SMALL, modality="MR", phase="t1_hepatobiliary"),
-         "DWI": replace(SMALL, modality="MR", phase="dwi"), "T2": replace(SMALL, modality="MR", phase="t2"),
-         "plain CT": replace(SMALL, phase="non-contrast", rotation=(0.0, 0.0, 0.0), order="LPI")}  # fmt: skip
+    name="small_one",
+    seed=2,
+    detail="plain",
+    shape=(60, 56, 40),
+    spacing=(5.0, 5.5, 5.0),
+    rotation=(6.0, -4.0, 9.0),
+    lesions=(
+        LesionSpec("hypo", None, 8, (30.0, 26.0, 28.0)),
+        LesionSpec("cystic", None, 3, (12.0, 12.0, 12.0)),
+    ),
+)
+KINDS = {
+    "CT": SMALL,
+    "MR": replace(SMALL, modality="MR", phase="t1_hepatobiliary"),
+    "DWI": replace(SMALL, modality="MR", phase="dwi"),
+    "T2": replace(SMALL, modality="MR", phase="t2"),
+    "plain CT": replace(SMALL, phase="non-contrast", rotation=(0.0, 0.0, 0.0), order="LPI"),
+}
 
 
 @pytest.fixture(scope="module", params=KINDS)
