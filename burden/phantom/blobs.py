@@ -232,7 +232,7 @@ def _sections(blob: Blob, across: Floats, count: int = 49) -> tuple[float, float
     grid = Grid.from_axes(
         (int(n[0]), int(n[1]), count),
         (step, step, (high[2] - low[2]) / count),
-        frame @ ((*low, -2 * step, -2 * step, (high[2] - low[2]) / count / 2)),
+        frame @ (low - np.array([2 * step, 2 * step, -(high[2] - low[2]) / count / 2])),
         frame,
     )
     field = blob.distance(Points.of(grid))
