@@ -73,7 +73,8 @@ def run(**options: Any) -> None:
     console = _console(options)
     with console.progress() as progress:
         case = run_job(Job(**options), progress)
-    console.result(case_record(case), summary(case, options["out"]))
+    if console.json or not console.quiet:
+        console.result(case_record(case), summary(case, options["out"]))
 
 
 @cli.command()
