@@ -2,7 +2,7 @@
 
 An ellipsoid's volume and diameters are closed formulas. A bumpy one is star-shaped: its volume
 is an integral over directions (4,096 of them, error below 0.01 %). A union is counted on a fine
-lattice (longest side / 96, soft edges; error below 0.2 %). Diameters of bumpy shapes and unions
+lattice (longest side / 96, soft edges; tested to 0.3 %). Diameters of bumpy shapes and unions
 come from contours of 49 fine sections parallel to the acquired slices.
 """
 

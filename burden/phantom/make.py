@@ -49,14 +49,14 @@ class Phantom:
     Parameters
     ----------
     spec
-        The spec with every lesion's place stated; lesions in the order of ``lesions``.
+        The spec with every lesion's place stated, in the order it was asked for.
     volume
         The image.
     truth
         Masks on its grid: a voxel belongs where its centre lies.
     facts, lesions
         The truth from formulas and fine integration, of the whole liver even where the image
-        cuts it.
+        cuts it; lesions are ordered by volume, largest first, as in the masks.
     whole
         Whether the whole liver lies inside the image.
     """

@@ -1,7 +1,7 @@
 """Survey: the liver of one anatomy on a fine fixed lattice, for truth and for placing lesions.
 
 It is independent of the image grid: volumes are summed over a 2.5 mm lattice with soft edges
-(against 1 mm the difference is below 0.1 %).
+(tested to 0.3 % against counting at 1.2 mm); depths are good to about half a cell.
 """
 
 from __future__ import annotations
