@@ -64,6 +64,9 @@ class Assessment:
         Sentences: readings of the sources that give different answers here.
     what_if
         Sentences: the smallest changes that would change the answer.
+    purpose
+        That of the book: with ``information`` a yes means that what it describes applies, and
+        makes nobody eligible.
     """
 
     book: str
@@ -76,6 +79,7 @@ class Assessment:
     what_if: tuple[str, ...] = ()
     modality: str = ""
     note: str = ""
+    purpose: Literal["eligibility", "information"] = "eligibility"
 
 
 @dataclass(frozen=True)

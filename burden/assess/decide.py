@@ -78,6 +78,7 @@ def decide(book: RuleBook, facts: Facts, disagree: Iterable[Finding] = ()) -> As
         what_if=changes,
         modality=book.modality,
         note=" ".join(filter(None, (book.note, _bounds_note(run)))),
+        purpose=book.purpose,
     )
 
 

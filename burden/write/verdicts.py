@@ -21,6 +21,7 @@ WORDS = {
     Answer.NO: ("No", "criteria not met"),
     Answer.UNKNOWN: ("Unknown", "cannot be decided yet"),
 }
+INFORMS = {Answer.YES: "applies", Answer.NO: "does not apply"}  # and makes nobody eligible
 _REFERENCE_FIELDS = ("authors", "text", "title", "journal", "year", "volume", "pages", "doi")
 
 
@@ -69,6 +70,8 @@ def verdict(one: Assessment, facts: Facts) -> Verdict:
     missing = tuple(_ask(fact_id) for fact_id in one.missing)
     title, scope = _split(one.title)
     word, meaning = WORDS[one.answer]
+    if one.purpose == "information":
+        meaning = INFORMS.get(one.answer, meaning)
     return Verdict(
         book=one.book,
         title=title,

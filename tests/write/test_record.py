@@ -133,3 +133,16 @@ def test_a_foreign_file_is_one_line(text: str, tmp_path: Path) -> None:
 def test_no_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no case\.json here"):
         read_case(tmp_path)
+
+
+def test_purpose_of_a_book_is_kept_and_may_be_absent(
+    case_of: Callable[[str], Case], tmp_path: Path
+) -> None:
+    case = case_of("solitary")
+    informs = replace(case.assessments[0], purpose="information")
+    path = write(replace(case, assessments=(informs,)), tmp_path)
+    assert read_case(path).assessments[0].purpose == "information"
+    record = json.loads(path.read_text())
+    del record["assessments"][0]["purpose"]
+    path.write_text(json.dumps(record))
+    assert read_case(path).assessments[0].purpose == "eligibility"
