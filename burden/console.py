@@ -92,9 +92,8 @@ def fail(error: BaseException, *, as_json: bool) -> int:
     else:
         place = _where(error)
         code = 1
-        message = (
-            f"this is a bug: {type(error).__name__}: {error} ({place}). Please report it: {REPORT_BUGS}"
-        )
+        what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        message = f"this is a bug: {what} ({place}). Please report it: {REPORT_BUGS}"
     if as_json:
         sys.stdout.write(json.dumps({"error": {"code": code, "message": message}}) + "\n")
     sys.stderr.write("burden: " + " ".join(message.split()) + "\n")

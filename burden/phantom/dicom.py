@@ -96,7 +96,7 @@ def _patient(ds: FileDataset, phantom: Phantom) -> None:
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.PatientName = f"Phantom^{spec.name.replace('_', ' ').title()}"[:60]
     ds.PatientID = f"PHANTOM-{digest[:10].upper()}"
-    ds.PatientBirthDate, ds.PatientSex = "", "O"
+    ds.PatientBirthDate, ds.PatientSex = "", ""  # no person, no sex
     ds.StudyInstanceUID, ds.SeriesInstanceUID = uid(digest, "study"), uid(digest, "series")
     ds.FrameOfReferenceUID = uid(digest, "frame")
     ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = "20240102"
