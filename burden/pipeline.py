@@ -70,7 +70,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     BurdenError
         One clear sentence; nothing has been written then.
     """
-    from burden.assess import assess, derive, load_books
+    from burden.assess import assess, derive, load_books, without_lesions
     from burden.measure import measure
     from burden.read import read_facts, read_study
     from burden.write import check_out, write_case
@@ -89,6 +89,9 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
         found = replace(found, findings=(*study.findings, *found.findings))
         measured = measure(study.volume, found, patient, draws=job.draws, seed=job.seed)
     findings = (*measured.findings, *_disagreements(study, entered))
+    if without_lesions(measured.facts):
+        text = "No lesion was found. The rule books presuppose liver metastases, so none is applied."
+        findings += (Finding("rules-not-applied", "info", text),)
     _refuse_if_strict(job, findings)
     with clock.step("assess"):
         facts = derive(patient | measured.facts)

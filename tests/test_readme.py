@@ -18,7 +18,8 @@ def test_ci_runs_the_readmes_test_command() -> None:
 def test_every_command_named_exists() -> None:
     from burden.cli import cli
 
-    named = set(re.findall(r"`?burden ([a-z]+)", README))
+    code = re.findall(r"```sh\n(.*?)```", README, re.S) + re.findall(r"`(burden [^`]+)`", README)
+    named = {word for block in code for word in re.findall(r"\bburden ([a-z]+)\b", block)}
     assert named <= set(cli.commands)
     assert {"run", "series", "assess", "rules", "models", "doctor", "phantom", "train"} <= named
 

@@ -38,6 +38,7 @@ def test_truth_masks_give_what_is_expected(sample: Path, tmp_path: Path) -> None
     for fact, value in expected["facts"].items():
         assert case["facts"][fact]["value"] == value, fact
     answers = {a["book"]: a["answer"] for a in case["assessments"]}
+    assert bool(answers) == bool(expected["answers"]), "rules are for livers with lesions"
     for book, answer in expected["answers"].items():
         assert answers[book] == answer, book
     missing = {a["book"]: a["missing"] for a in case["assessments"]}

@@ -4,7 +4,7 @@
 """
 
 from burden.assess.check import check_books
-from burden.assess.decide import answers, assess, decide
+from burden.assess.decide import answers, assess, decide, without_lesions
 from burden.assess.derive import derive, disagreements
 from burden.assess.describe import describe_book
 from burden.assess.explain import decided_by, explain, in_grey_zone
@@ -36,4 +36,5 @@ __all__ = [
     "single_changes",
     "table_from",
     "table_of",
+    "without_lesions",
 ]

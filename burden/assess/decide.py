@@ -44,14 +44,25 @@ class _Evaluated:
 def assess(facts: Facts, books: Sequence[RuleBook]) -> tuple[Assessment, ...]:
     """Decide every book for one patient.
 
+    Every book presupposes liver metastases. Where it is certain that there is no lesion, none
+    of them has anything to say, and there are no assessments.
+
     Parameters
     ----------
     facts
         Measured and entered facts; what follows from them is derived here.
     """
+    if without_lesions(facts):
+        return ()
     known = derive(facts)
     odd = disagreements(facts)
     return tuple(decide(book, known, odd) for book in books)
+
+
+def without_lesions(facts: Facts) -> bool:
+    """Whether it is certain that the liver holds no lesion."""
+    count = facts.get("lesion.count")
+    return count is not None and isinstance(count.value, Interval) and count.value.high < 1
 
 
 def decide(book: RuleBook, facts: Facts, disagree: Iterable[Finding] = ()) -> Assessment:
