@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from burden.train.draw import Draw
+    from burden.train.recipe import Recipe
 
 AIR_HU = intensity.WINDOW_HU[0]
 
@@ -34,31 +35,6 @@ class Healthy:
     hu: torch.Tensor
     classes: torch.Tensor
     liver: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What the patches of a stage look like.
-
-    Attributes
-    ----------
-    patch : int
-        Edge in voxels, a multiple of 32.
-    spacing_mm : float
-        Isotropic voxel size.
-    turn_deg, stretch : float
-        Largest rotation about each axis; largest natural log of the zoom.
-    off_liver, healthy, mr : float
-        Shares of patches centred anywhere, without lesions, and with an MR look.
-    """
-
-    patch: int
-    spacing_mm: float
-    turn_deg: float = 14.0
-    stretch: float = 0.22
-    off_liver: float = 0.2
-    healthy: float = 0.15
-    mr: float = 0.25
 
 
 def prepare(hu: NDArray[np.int16], classes: NDArray[np.uint8], factor: int) -> Healthy:
@@ -112,17 +88,19 @@ def synthesize(
         Labels with lesions.
     """
     is_mr = draw.chance(recipe.mr)
-    image = looks.mr_look(hu, classes, draw) if is_mr else looks.ct_look(hu, classes, draw)
+    image = looks.mr_look(hu, classes, draw) if is_mr else looks.ct_look(hu, classes, recipe, draw)
     labels = classes
     if not draw.chance(recipe.healthy):
         unit = draw.log_between(1.0, 3.0) if is_mr else 1.0
-        look = lesions.draw_look(draw, unit, either_sign=is_mr)
+        look = lesions.draw_look(draw, recipe, unit, is_mr=is_mr)
         places = (classes == lesions.LIVER).numpy()
         drawn = lesions.draw_lesions(places, draw, look, recipe.spacing_mm)
         image, labels = lesions.paint(image, classes, drawn, draw, recipe.spacing_mm)
-    image = looks.scan(image, draw, recipe.spacing_mm, is_mr)
+    image = looks.scan(image, recipe, draw, is_mr=is_mr)
     image = intensity.normalise_mr(image) if is_mr else intensity.normalise_ct(image)
-    return _cut_field_of_view(image, labels, draw)
+    if draw.chance(recipe.field_cut):
+        image, labels = _cut_field_of_view(image, labels, draw)
+    return image, labels
 
 
 def _crop(case: Healthy, recipe: Recipe, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
@@ -166,9 +144,7 @@ def _random_matrix(recipe: Recipe, draw: Draw) -> NDArray[np.float64]:
 def _cut_field_of_view(
     image: torch.Tensor, labels: torch.Tensor, draw: Draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """In some patches the scan ends inside the patch: beyond it there is padding and nothing to find."""
-    if not draw.chance(0.25):
-        return image, labels
+    """End the scan inside the patch: beyond it there is padding and nothing to find."""
     image, labels = image.clone(), labels.clone()
     axis = 2 if draw.chance(0.75) else draw.whole(0, 1)
     depth = round(draw.between(0.05, 0.6) * image.shape[axis])

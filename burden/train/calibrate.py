@@ -90,7 +90,7 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
 def _trials(pack: Path, bundle: Bundle, repeats: int, seed: int) -> Any:
     """Draw the images and run the network on them."""
     settings = read_settings(bundle.folder / "configs" / "train.yaml")
-    recipe = next(stage.recipe for stage in settings.stages if stage.name == "fine")
+    recipe = next(stage.phases[0].recipe for stage in settings.stages if stage.name == "fine")
     net = load_network(bundle, bundle.fine, "cpu")
     few = max(1, repeats // 3)
     kinds = {"CT": (0.0, 0.0, repeats), "healthy CT": (1.0, 0.0, few), "MR": (0.0, 1.0, few)}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from burden.train.draw import Draw
+    from burden.train.recipe import Recipe
 
 LIVER = CLASS_NAMES.index("liver")
 LESION = CLASS_NAMES.index("lesion")
@@ -62,29 +63,27 @@ class Lesion:
         return float(np.prod(self.radii_mm) ** (1 / 3))
 
 
-def draw_look(draw: Draw, contrast_unit: float = 1.0, either_sign: bool = False) -> Look:
+def draw_look(draw: Draw, recipe: Recipe, unit: float = 1.0, *, is_mr: bool = False) -> Look:
     """Draw a patient's lesion look.
 
     Parameters
     ----------
-    draw : Draw
-        The source of chance.
-    contrast_unit : float
+    unit : float
         1 for CT in HU; larger for the wider contrasts of MR.
-    either_sign : bool
-        True for MR, where lesions are as often bright as dark; on CT three quarters are dark.
+    is_mr : bool
+        On MR lesions are as often bright as dark; on CT the recipe says how often.
     """
-    dark = draw.chance(0.5 if either_sign else 0.75)
+    dark = draw.chance(0.5 if is_mr else recipe.dark)
     cystic = dark and draw.chance(0.12)
-    strength = draw.between(55, 80) if cystic else draw.log_between(13, 70)
+    strength = draw.between(55, 80) if cystic else draw.log_between(*recipe.contrast_hu)
     contrast = -strength if dark else draw.between(15, 70)
     kinds = {"core": draw.chance(0.35), "rim": draw.chance(0.3), "dense": draw.chance(0.1)}
     return Look(
-        contrast=contrast * contrast_unit,
-        core=contrast_unit * draw.between(-50, -10) if kinds["core"] and not cystic else 0.0,
-        rim=contrast_unit * draw.between(10, 60) if kinds["rim"] and not cystic else 0.0,
-        dense=contrast_unit * draw.between(60, 250) if kinds["dense"] and not cystic else 0.0,
-        texture=0.0 if cystic or draw.chance(0.4) else contrast_unit * draw.between(3, 15),
+        contrast=contrast * unit,
+        core=unit * draw.between(-50, -10) if kinds["core"] and not cystic else 0.0,
+        rim=unit * draw.between(10, 60) if kinds["rim"] and not cystic else 0.0,
+        dense=unit * draw.between(60, 250) if kinds["dense"] and not cystic else 0.0,
+        texture=0.0 if cystic or draw.chance(0.4) else unit * draw.between(3, 15),
         edge_mm=draw.between(0.4, 1.0) if cystic else draw.log_between(0.5, 3.0),
         roughness=0.05 if cystic else draw.between(0.05, 0.4),
     )

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from burden.segment.network import CLASS_NAMES
+from burden.train.recipe import PHASES
 
 if TYPE_CHECKING:
     import torch
 
     from burden.train.draw import Draw
+    from burden.train.recipe import Recipe
 
 LIVER, IVC, PORTAL, GALLBLADDER, SPLEEN, AORTA, KIDNEYS = (
     CLASS_NAMES.index(name)
@@ -27,13 +29,13 @@ LIVER, IVC, PORTAL, GALLBLADDER, SPLEEN, AORTA, KIDNEYS = (
 )
 
 
-def ct_look(hu: torch.Tensor, classes: torch.Tensor, draw: Draw) -> torch.Tensor:
+def ct_look(hu: torch.Tensor, classes: torch.Tensor, recipe: Recipe, draw: Draw) -> torch.Tensor:
     """Change contrast phase and liver fat of a CT crop, HU (i, j, k)."""
     liver = classes == LIVER
     if not bool(liver.any()):
         return hu
     level = float(hu[liver].median())
-    phase = draw.rng.choice(["as it is", "none", "arterial", "random"], p=[0.4, 0.2, 0.15, 0.25])
+    phase = draw.rng.choice(PHASES, p=recipe.phases)
     if phase == "none":
         hu = _washed_out(hu, classes, level, draw)
         level = float(hu[liver].median())
@@ -42,7 +44,7 @@ def ct_look(hu: torch.Tensor, classes: torch.Tensor, draw: Draw) -> torch.Tensor
     elif phase == "random":
         spread = {value: draw.between(-25, 25) for value in (LIVER, IVC, PORTAL, SPLEEN, KIDNEYS)}
         hu = hu + _soft(_per_class(classes, spread | {AORTA: draw.between(-40, 60)}))
-    if draw.chance(0.25):
+    if draw.chance(recipe.fat):
         hu = _fatty(hu, liver, draw)
     shading = draw.between(0, 9) * draw.field(
         (hu.shape[0], hu.shape[1], hu.shape[2]), draw.between(12, 30)
@@ -158,22 +160,22 @@ def mr_look(hu: torch.Tensor, classes: torch.Tensor, draw: Draw) -> torch.Tensor
     return torch.where(hu < -115, out * 0.1, _soft(out) if draw.chance(0.5) else out)
 
 
-def scan(image: torch.Tensor, draw: Draw, spacing_mm: float, is_mr: bool) -> torch.Tensor:
+def scan(image: torch.Tensor, recipe: Recipe, draw: Draw, *, is_mr: bool) -> torch.Tensor:
     """Blur, thick slices, bias field or gain, and noise."""
     import torch
 
     shape = (image.shape[0], image.shape[1], image.shape[2])
     if draw.chance(0.3):
         image = image + draw.between(0, 0.8) * (_soft(image) - image)
-    if draw.chance(0.5 if is_mr else 0.35):
-        image = _thick_slices(image, draw, spacing_mm, is_mr)
+    if draw.chance(0.5 if is_mr else recipe.thick):
+        image = _thick_slices(image, draw, recipe.spacing_mm, is_mr)
     if is_mr:
         image = image * torch.exp(draw.between(0, 0.3) * draw.field(shape, draw.between(25, 60)))
         noise = draw.log_between(1, 18)
         coarse = draw.field(shape, draw.between(1.2, 2.2)) if draw.chance(0.5) else draw.noise(shape)
         return (image + noise * coarse).abs()
     if draw.chance(0.7):
-        noise = draw.log_between(2, 22)
+        noise = draw.log_between(*recipe.noise_hu)
         coarse = draw.field(shape, draw.between(1.2, 2.0)) if draw.chance(0.5) else draw.noise(shape)
         image = image + noise * coarse * (image > -110)
     return (image - 50) * draw.between(0.9, 1.1) + 50 + draw.between(-6, 6)

@@ -114,9 +114,8 @@ class _Run:
         self.net = folded_unet(stage.features).to(device)
         self.ema = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
+            self.net.parameters(), lr=1e-3, weight_decay=stage.weight_decay
         )
-        self.weights = torch.tensor(stage.class_weights, device=device)
         self.step, self.elapsed_s = 0, 0.0
         if path.exists():
             self._load()
@@ -155,21 +154,24 @@ class _Run:
         import torch
 
         draw = Draw(self.seed * 1000 + self.stage.factor, self.step)
-        image, target = augment.make_patch(cases, self.stage.recipe, draw)
+        phase = self.stage.phase(progress)
+        image, target = augment.make_patch(cases, phase.recipe, draw)
         if self.stage.merge_lesions:
             target = torch.where(target == LESION, LIVER, target)
         warm_up = min(1.0, (self.step + 1) / 30)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.stage.learning_rate * warm_up * (1 - progress) ** self.stage.decay_power
+            group["lr"] = phase.learning_rate * warm_up * (1 - progress) ** self.stage.decay_power
+            group["betas"] = (0.9, phase.beta2)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
             logits = self.net(image.to(self.device))
-        loss = segmentation_loss(logits, target.to(self.device), self.weights)
+        weights = torch.tensor(phase.class_weights, device=self.device)
+        loss = segmentation_loss(logits, target.to(self.device), weights)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 12.0)
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), phase.clip)
         self.optimiser.step()
         self.step += 1
-        decay = min(self.stage.ema, (1 + self.step) / (10 + self.step))
+        decay = min(phase.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, value in self.net.state_dict().items():
                 self.ema[name].lerp_(value, 1 - decay)

@@ -8,7 +8,33 @@ from typing import Any
 
 import yaml
 
-from burden.train.augment import Recipe
+from burden.errors import UsageError
+from burden.train.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a run with its own patches and step sizes.
+
+    Attributes
+    ----------
+    until : float
+        Part of the whole run at which this phase ends; 1 for the last.
+    learning_rate : float
+        AdamW step size before the polynomial decay over the whole run.
+    beta2, clip, ema : float
+        AdamW's memory of squared gradients, largest gradient norm, decay of the averaged weights.
+    class_weights : tuple of float
+        Cross-entropy weights.
+    """
+
+    until: float
+    learning_rate: float
+    beta2: float
+    clip: float
+    ema: float
+    class_weights: tuple[float, ...]
+    recipe: Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +54,9 @@ class Stage:
     share : float
         Part of the total time.
     steps : int
-        Length of the run that made the shipped weights, used when neither minutes nor steps are given.
-    learning_rate, weight_decay, decay_power, ema : float
-        AdamW settings, exponent of the polynomial decay, and decay of the averaged weights per step.
-    class_weights : tuple of float
-        Cross-entropy weights.
+        Length of the run when neither minutes nor steps are given.
+    weight_decay, decay_power : float
+        Of AdamW; exponent of the polynomial decay of the learning rate.
     """
 
     name: str
@@ -41,12 +65,13 @@ class Stage:
     merge_lesions: bool
     share: float
     steps: int
-    learning_rate: float
     weight_decay: float
     decay_power: float
-    ema: float
-    class_weights: tuple[float, ...]
-    recipe: Recipe
+    phases: tuple[Phase, ...]
+
+    def phase(self, progress: float) -> Phase:
+        """The phase at this part of the run."""
+        return next((one for one in self.phases if progress < one.until), self.phases[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +83,34 @@ class Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """Read ``train.yaml``; unknown or missing keys raise TypeError or KeyError."""
-    raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    stages = tuple(_stage(name, dict(block)) for name, block in raw["stages"].items())
-    return Settings(tuple(raw["held_out"]), stages)
+    """Read ``train.yaml``.
+
+    Raises
+    ------
+    UsageError
+        If the file is not as it should be.
+    """
+    try:
+        raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        stages = tuple(_stage(name, dict(block)) for name, block in raw["stages"].items())
+        return Settings(tuple(raw["held_out"]), stages)
+    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise UsageError(f"the training settings cannot be used ({error}).", where=path) from error
 
 
 def _stage(name: str, block: dict[str, Any]) -> Stage:
-    """One block of the file."""
-    recipe = Recipe(**block.pop("recipe"))
-    features = tuple(block.pop("features"))
-    weights = tuple(block.pop("class_weights"))
-    return Stage(name=name, features=features, class_weights=weights, recipe=recipe, **block)
+    """One block of the file; a phase states only what differs from the one before it."""
+    phases: list[Phase] = []
+    before: dict[str, Any] = {}
+    for part in block.pop("phases"):
+        recipe = {**before.get("recipe", {}), **part.get("recipe", {})}
+        before = {**before, **part, "recipe": recipe}
+        fixed: dict[str, Any] = {key: _tuple(value) for key, value in recipe.items()}
+        whole = {**before, "class_weights": _tuple(before["class_weights"]), "recipe": Recipe(**fixed)}
+        phases.append(Phase(**whole))
+    return Stage(name=name, features=tuple(block.pop("features")), phases=tuple(phases), **block)
+
+
+def _tuple(value: Any) -> Any:
+    """YAML lists as tuples, so that settings cannot be changed by mistake."""
+    return tuple(value) if isinstance(value, list) else value

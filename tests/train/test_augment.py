@@ -12,9 +12,10 @@ from burden.segment.intensity import PAD, normalise_ct, normalise_mr
 from burden.segment.network import CLASS_NAMES
 from burden.train import augment, looks
 from burden.train.draw import Draw
+from burden.train.recipe import Recipe
 
 LIVER, SPLEEN = CLASS_NAMES.index("liver"), CLASS_NAMES.index("spleen")
-PLAIN = augment.Recipe(patch=32, spacing_mm=2.0, turn_deg=0, stretch=0, off_liver=0, healthy=1.0, mr=0.0)
+PLAIN = Recipe(patch=32, spacing_mm=2.0, turn_deg=0, stretch=0, off_liver=0, healthy=1.0, mr=0.0)
 
 
 def case() -> augment.Healthy:
@@ -28,7 +29,7 @@ def case() -> augment.Healthy:
 
 @pytest.mark.parametrize("mr", [0.0, 1.0])
 def test_patch_is_in_range_and_repeatable(mr: float) -> None:
-    recipe = augment.Recipe(patch=32, spacing_mm=2.0, mr=mr)
+    recipe = Recipe(patch=32, spacing_mm=2.0, mr=mr)
     for step in range(8):
         image, target = augment.make_patch([case()], recipe, Draw(0, step))
         again, same = augment.make_patch([case()], recipe, Draw(0, step))
@@ -76,7 +77,7 @@ def test_fatty_liver_is_darker_than_spleen_now_and_then() -> None:
     hu, classes = one.hu[0, 0] + augment.AIR_HU, one.classes[0, 0].byte()
     below = 0
     for step in range(80):
-        image = looks.ct_look(hu, classes, Draw(4, step))
+        image = looks.ct_look(hu, classes, PLAIN, Draw(4, step))
         below += float(image[classes == LIVER].median()) < float(image[classes == SPLEEN].median()) - 25
     assert 10 < below < 70
 

@@ -11,9 +11,10 @@ import torch
 from burden.segment.network import CLASS_NAMES
 from burden.train import augment, lesions
 from burden.train.draw import Draw
+from burden.train.recipe import Recipe
 
 LIVER, LESION, PORTAL = (CLASS_NAMES.index(name) for name in ("liver", "lesion", "portal_vein"))
-RECIPE = augment.Recipe(patch=48, spacing_mm=2.0)
+RECIPE = Recipe(patch=48, spacing_mm=2.0)
 
 
 def healthy(edge: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,7 +56,7 @@ def test_contrast_reaches_the_image_only_inside() -> None:
 def test_lesions_replace_liver_and_nothing_else(seed: int) -> None:
     hu, classes = healthy()
     draw = Draw(seed, 0)
-    look = lesions.draw_look(draw)
+    look = lesions.draw_look(draw, RECIPE)
     drawn = lesions.draw_lesions((classes == LIVER).numpy(), draw, look, 2.0)
     image, labels = lesions.paint(hu, classes, drawn, draw, 2.0)
     assert drawn

@@ -44,7 +44,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan["held_out"] = ["two"]
     for block in plan["stages"].values():
         block["features"] = TINY
-        block["recipe"]["patch"] = 64
+        block["phases"][0]["recipe"]["patch"] = 64
     path = tmp_path_factory.mktemp("config") / "train.yaml"
     path.write_text(yaml.safe_dump(plan), encoding="utf-8")
     return path
