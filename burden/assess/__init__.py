@@ -7,6 +7,7 @@ from burden.assess.check import check_books
 from burden.assess.decide import answers, assess, decide, without_lesions
 from burden.assess.derive import derive, disagreements
 from burden.assess.describe import describe_book
+from burden.assess.evidence import evidence_for
 from burden.assess.explain import decided_by, explain, in_grey_zone
 from burden.assess.load import load_book, load_books, references
 from burden.assess.logic import Table, table_from, table_of
@@ -28,6 +29,7 @@ __all__ = [
     "derive",
     "describe_book",
     "disagreements",
+    "evidence_for",
     "explain",
     "in_grey_zone",
     "load_book",
