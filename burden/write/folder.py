@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,10 +46,12 @@ def check_out(out: Path, *, force: bool = False) -> None:
     elif out.exists():
         raise OutputError("this is a file, not a folder.", where=out, hint="Choose another OUT.")
     anchor = next((p for p in out.parents if p.exists()), out)
-    if not os.access(anchor, os.W_OK | os.X_OK):
-        raise _refusal(PermissionError(errno.EACCES, ""), anchor)
     if not anchor.is_dir():
         raise _refusal(NotADirectoryError(errno.ENOTDIR, ""), anchor)
+    try:  # asking for permissions is not enough: root has them all, even where nothing can be made
+        Path(tempfile.mkdtemp(prefix=".burden-", dir=anchor)).rmdir()
+    except OSError as error:
+        raise _refusal(error, anchor) from error
 
 
 @contextmanager
