@@ -56,42 +56,8 @@ def _arms(paper: str, table: str) -> list[list[str]]:
         if len(cells) <= 10:
             continue
         named = re.search(r"\[\d+\]$", cells[0]) and not cells[0].startswith("Author")
-        below = found and not cells[0] and any(cell.isdigit() for cell in cells[2:4])
+        below = found and not cells[0] and any(cell.isdigit() for cell in cells[2:5])
         if named or below:
-            found.append(cells)
-    return found[0].read_text(encoding="utf-8")
-
-
-def _arms(paper: str, table: str) -> list[list[str]]:
-    """Rows of a printed table from the first cell that names a study, one list of cells a row."""
-    lines = _paper(paper).split("\n")
-    start = next(i for i, x in enumerate(lines) if re.match(rf"\**{table}\W", x) and "Cont." not in x)
-    found: list[list[str]] = []
-    for line in lines[start + 1 :]:
-        cells = line.split("\t")
-        if len(cells) == 1 and re.match(r"\**Table \d", line) and "Cont" not in line:
-            break
-        if len(cells) <= 10:
-            continue
-        named = re.search(r"\[\d+\]$", cells[0]) and not cells[0].startswith("Author")
-        below = found and not cells[0] and any(cell.isdigit() for cell in cells[2:4])
-        if named or below:
-            found.append(cells)
-    return found[0].read_text(encoding="utf-8")
-
-
-def _arms(paper: str, table: str) -> list[list[str]]:
-    """Rows of a printed table from the first cell that names a study, one list of cells a row."""
-    lines = _paper(paper).split("\n")
-    start = next(i for i, x in enumerate(lines) if re.match(rf"\**{table}\W", x) and "Cont." not in x)
-    found: list[list[str]] = []
-    for line in lines[start + 1 :]:
-        cells = line.split("\t")
-        if len(cells) == 1 and (re.match(r"\**Table \d", line) and "Cont" not in line):
-            break
-        if re.search(r"\[\d+\]$", cells[0]) and len(cells) > 10 and not cells[0].startswith("Author"):
-            found.append(cells)
-        elif found and len(cells) > 10 and not cells[0] and cells[3].isdigit() | cells[2].isdigit():
             found.append(cells)
     return found
 
