@@ -11,6 +11,7 @@ from burden.assess.evidence import evidence_for
 from burden.assess.explain import decided_by, explain, in_grey_zone
 from burden.assess.load import load_book, load_books, references
 from burden.assess.logic import Table, table_from, table_of
+from burden.assess.pathway import Option, Pathway, pathway
 from burden.assess.rulebook import Criterion, Group, RuleBook
 from burden.assess.what_if import Change, answer_with, single_changes
 
@@ -18,6 +19,8 @@ __all__ = [
     "Change",
     "Criterion",
     "Group",
+    "Option",
+    "Pathway",
     "RuleBook",
     "Table",
     "answer_with",
@@ -34,6 +37,7 @@ __all__ = [
     "in_grey_zone",
     "load_book",
     "load_books",
+    "pathway",
     "references",
     "single_changes",
     "table_from",
