@@ -117,6 +117,39 @@ def assess(**options: Any) -> None:
     console.result({"assessments": [assessment_record(v) for v in verdicts]}, verdict_table(verdicts))
 
 
+@cli.command()
+@click.argument("case_file", metavar="CASE", type=FILE)
+@click.option(
+    "--min-flr",
+    type=click.FloatRange(0, 100),
+    default=30.0,
+    show_default=True,
+    help="Liver remnant that has to stay, % of (total liver - tumor).",
+)
+@click.option(
+    "--max-ablation-mm",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Longest lesion that may be ablated.",
+)
+@_common
+def plan(case_file: Path, min_flr: float, max_ablation_mm: float, **options: Any) -> None:
+    """Search resection plans for CASE: case.json of an earlier run, or its folder."""
+    from dataclasses import asdict
+
+    from burden.plan import Options, make_plans
+    from burden.summary import plan_page
+    from burden.write import read_case
+
+    console = _console(options)
+    case = read_case(case_file)
+    found = make_plans(
+        case.facts, case.lesions, Options(min_flr=min_flr, max_ablation_mm=max_ablation_mm)
+    )
+    console.result(asdict(found), plan_page(found))
+
+
 @cli.group()
 def rules() -> None:
     """What the rule books say, and whether they are sound."""

@@ -72,6 +72,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     """
     from burden.assess import assess, derive, load_books, without_lesions
     from burden.measure import measure
+    from burden.plan import make_plans
     from burden.read import read_facts, read_study
     from burden.write import check_out, write_case
 
@@ -103,6 +104,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
         assessments=assessments,
         findings=findings,
         manifest=_manifest(job, study, model, books, clock.seconds),
+        plans=make_plans(facts, measured.lesions).plans,
         images=Images(study.volume, measured.liver, measured.lesion_labels, measured.segments),
     )
     with clock.step("write"):

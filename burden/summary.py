@@ -18,6 +18,7 @@ from burden.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from burden.assess.rulebook import RuleBook
+    from burden.plan import Planned
     from burden.read import Candidate
 
 _HEADLINES = (
@@ -92,6 +93,44 @@ def verdict_table(verdicts: Iterable[Assessment]) -> Table:
             missing,
         )
     return table
+
+
+def plan_page(planned: Planned) -> Group:
+    """Resection plans, what each leaves, and whether the targets of debulking can be met."""
+    if planned.why_not:
+        return Group(f"No plan: {planned.why_not}.")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in (
+        "Plan",
+        "Cleared %",
+        "Lesions left",
+        "FLR %",
+        "sFLR %",
+        "P(FLR)",
+        "Growth first",
+        "Why",
+    ):
+        table.add_column(column, overflow="fold")
+    for p in planned.plans:
+        growth, p_flr, sflr = p["growth"], p["p_flr_enough"], p["sflr_percent"]
+        table.add_row(
+            p["name"],
+            f"{p['debulked_percent']:.1f}",
+            str(p["residual_lesions"]),
+            f"{p['flr_percent']:.1f}",
+            "" if sflr is None else f"{sflr:.1f}",
+            "" if p_flr is None else f"{p_flr:.0%}",
+            "" if growth is None else f"x {growth['factor']}, {growth['weeks_at_2_percent']} weeks",
+            ", ".join(p["roles"]).replace("_", " "),
+        )
+    answers = [
+        f"{a['question']}: {a['answer']}"
+        + ("" if a["p"] is None else f", P = {a['p']:.0%}")
+        + ("" if a["plan"] is None else f" ({a['plan']})")
+        for a in planned.answers
+    ]
+    note = f"{planned.searched} plans searched. Weeks: at a growth of 2 points of FLR % a week."
+    return Group(*answers, table, note, RESEARCH_USE)
 
 
 def series_table(candidates: Iterable[Candidate]) -> Table:

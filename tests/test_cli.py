@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-COMMANDS = ["run", "series", "assess", "rules", "models", "doctor", "phantom", "train", "facts"]
+COMMANDS = ["run", "series", "assess", "rules", "models", "doctor", "phantom", "train", "facts", "plan"]
 
 
 def burden(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -97,6 +97,16 @@ def test_truth_in_truth_out(tmp_path: Path, study: dict) -> None:
         )
     assert case["facts"]["lesion.count"]["value"] == study["facts"]["lesion.count"].best
     assert case["facts"]["frilling.type"]["value"] == "II"
+    assert 0 < len(case["plans"]) <= 12
+
+
+def test_plans_come_again_from_the_record_alone(tmp_path: Path, study: dict) -> None:
+    from burden.plan import make_plans
+    from burden.write import read_case
+
+    measure_turned(tmp_path / "t", study, ORDERS[0], np.eye(3))
+    case = read_case(tmp_path / "t" / "out")
+    assert list(case.plans) == list(make_plans(case.facts, case.lesions).plans)
 
 
 def test_result_is_repeatable_but_for_the_times(tmp_path: Path, study: dict) -> None:

@@ -1,0 +1,128 @@
+"""Plan: resections, with ablation and wedges, from the facts and lesions of a case alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from burden.facts import Facts
+from burden.lesions import Lesion
+from burden.plan.anatomy import named, pieces, unions
+from burden.plan.choose import (
+    BY_EMBOLISATION,
+    GROWTH_PER_WEEK,
+    Chosen,
+    choose,
+    flr_percent,
+)
+from burden.plan.search import Options, treatable
+from burden.plan.table import CannotPlanError, table_of
+
+__all__ = ["Options", "Planned", "make_plans"]
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Plans of a case as plain values, ready for ``case.json``.
+
+    Parameters
+    ----------
+    plans
+        Twelve at most, most tumor cleared first; ``roles`` says why each is shown.
+    answers
+        Whether 70 % and 90 % can be cleared with enough liver left.
+    options
+        The limits used.
+    searched
+        How many plans were evaluated.
+    why_not
+        Why there is no plan; "" where there are some.
+    """
+
+    plans: tuple[Json, ...]
+    answers: tuple[Json, ...]
+    options: Json
+    searched: int = 0
+    why_not: str = ""
+
+
+def make_plans(facts: Facts, lesions: Sequence[Lesion], options: Options | None = None) -> Planned:
+    """Search all plans of a case and describe those worth showing."""
+    limits = options or Options()
+    try:
+        chosen = choose(table_of(facts, lesions), limits)
+    except CannotPlanError as reason:
+        return Planned((), (), asdict(limits), why_not=str(reason))
+    rows = sorted(chosen.shown, key=lambda r: (-chosen.plans.debulked[r], chosen.plans.extent[r], r))
+    return Planned(
+        plans=tuple(_described(chosen, row, lesions) for row in rows),
+        answers=tuple(
+            {
+                "question": f"clear >= {r.target:.0f} % of the tumor with FLR >= {limits.min_flr:g} %",
+                "target_percent": r.target,
+                "answer": r.answer.value,
+                "p": r.p,
+                "plan": None if r.plan is None else _name(chosen, r.plan),
+            }
+            for r in chosen.reach
+        ),
+        options=asdict(limits),
+        searched=len(chosen.plans.union),
+    )
+
+
+def _described(chosen: Chosen, row: int, lesions: Sequence[Lesion]) -> Json:
+    plans, table, options = chosen.plans, chosen.table, chosen.options
+    removed = unions()[plans.union[row]]
+    ablate, wedge = treatable(table, options, removed)
+    percent = float(flr_percent(table, plans)[row])
+    flr, expected = float(plans.flr_ml[row]), table.expected_ml
+    return {
+        "name": _name(chosen, row),
+        "roles": list(chosen.shown[row]),
+        "removed_segments": sorted(removed),
+        "resections": len(pieces(removed)),
+        "ablated_lesions": [lesions[i].id for i in ablate[: plans.ablated[row]]],
+        "wedged_lesions": [lesions[i].id for i in wedge[: plans.wedged[row]]],
+        "debulked_percent": round(float(plans.debulked[row]), 2),
+        "residual_lesions": int(plans.residual[row]),
+        "flr_ml": round(flr, 1),
+        "flr_percent": round(percent, 2),
+        "sflr_percent": None if expected is None else round(100.0 * flr / expected, 2),
+        "p_flr_enough": None if chosen.p is None else float(chosen.p[row]),
+        "min_flr_percent": options.min_flr,
+        "extent": int(plans.extent[row]),
+        "growth": _growth(percent, options.min_flr),
+    }
+
+
+def _name(chosen: Chosen, row: int) -> str:
+    plans = chosen.plans
+    extra = [
+        f"{n} {word}{'s' if n > 1 else ''}"
+        for n, word in ((plans.wedged[row], "wedge"), (plans.ablated[row], "ablation"))
+        if n
+    ]
+    removed = unions()[plans.union[row]]
+    return " + ".join([named(removed), *extra] if removed or not extra else extra)
+
+
+def _growth(percent: float, needed: float) -> Json | None:
+    """What the remnant must grow by before a plan with too small a one; None where it is enough."""
+    if percent >= needed or percent <= 0:
+        return None
+    ratio = needed / percent
+    method = (
+        "portal vein embolisation or ligation, two stages"
+        if ratio <= BY_EMBOLISATION
+        else "ALPPS, or two stages with a long interval"
+    )
+    return {
+        "factor": round(ratio, 2),
+        "points": round(needed - percent, 1),
+        "weeks_at_2_percent": round((needed - percent) / GROWTH_PER_WEEK, 1),
+        "method": method,
+    }
