@@ -12,6 +12,7 @@ from burden.assess.explain import decided_by, explain, in_grey_zone
 from burden.assess.load import load_book, load_books, references
 from burden.assess.logic import Table, table_from, table_of
 from burden.assess.pathway import Option, Pathway, pathway
+from burden.assess.policy import Override, Policy, assess_locally, load_policy
 from burden.assess.rulebook import Criterion, Group, RuleBook
 from burden.assess.what_if import Change, answer_with, single_changes
 
@@ -20,12 +21,15 @@ __all__ = [
     "Criterion",
     "Group",
     "Option",
+    "Override",
     "Pathway",
+    "Policy",
     "RuleBook",
     "Table",
     "answer_with",
     "answers",
     "assess",
+    "assess_locally",
     "check_books",
     "decide",
     "decided_by",
@@ -37,6 +41,7 @@ __all__ = [
     "in_grey_zone",
     "load_book",
     "load_books",
+    "load_policy",
     "pathway",
     "references",
     "single_changes",

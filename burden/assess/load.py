@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from burden.assess.located import Located, read_located
+from burden.assess.located import Located, only, read_located, text_of
 from burden.assess.rulebook import Criterion, Group, Join, Node, Op, RuleBook
 from burden.case import Citation
 from burden.errors import RuleError, UsageError
@@ -79,21 +79,21 @@ def load_book(path: Path) -> RuleBook:
         File, line and what is wrong.
     """
     top = read_located(path)
-    _only(top, _BOOK_KEYS)
-    book_id = _text(top, "book")
+    only(top, _BOOK_KEYS)
+    book_id = text_of(top, "book")
     if not _BOOK_ID.fullmatch(book_id):
         raise RuleError("an id is like nelm.transplant.milan.", where=top.where("book"))
     if "criteria" not in top:
         raise RuleError("`criteria` is missing.", where=top.where())
     book = RuleBook(
         id=book_id,
-        version=_text(top, "version"),
-        title=_text(top, "title"),
-        modality=_text(top, "modality"),
+        version=text_of(top, "version"),
+        title=text_of(top, "title"),
+        modality=text_of(top, "modality"),
         purpose=_one_of(top, "purpose", ("eligibility", "information")),
         status=_one_of(top, "status", ("released", "draft", "superseded")),
         inventory=tuple(str(i) for i in _list(top, "inventory", optional=True)),
-        note=_text(top, "note", optional=True),
+        note=text_of(top, "note", optional=True),
         criteria=_node(top["criteria"], top, "criteria", named=False),
         contraindications=_nodes(top, "contraindications"),
         advisories=_nodes(top, "advisories"),
@@ -122,12 +122,12 @@ def _node(
 
 
 def _group(given: Located, join: str, cite: tuple[Citation, ...], *, named: bool) -> Group:
-    _only(given, _NODE_KEYS | {join})
+    only(given, _NODE_KEYS | {join})
     count, items = 0, given[join]
     if join == "at_least":
         if not isinstance(items, Located):
             raise RuleError("at_least takes {count, of}.", where=given.where(join))
-        _only(items, {"count", "of"})
+        only(items, {"count", "of"})
         count, given_list = items.get("count", 0), _list(items, "of")
     else:
         given_list = [items] if join == "not" else _list(given, join)
@@ -138,13 +138,13 @@ def _group(given: Located, join: str, cite: tuple[Citation, ...], *, named: bool
         raise RuleError(f"count must be 1 to {len(nodes)}.", where=given.where(join))
     return Group(
         id=_id(given, optional=not named),
-        text=_text(given, "text", optional=not named),
+        text=text_of(given, "text", optional=not named),
         join=join,  # type: ignore[arg-type]
         nodes=nodes,
         count=count,
         decides=_deciding(given, given_list) if join == "readings" else 0,
         cite=cite,
-        note=_text(given, "note", optional=True),
+        note=text_of(given, "note", optional=True),
         line=given.line,
     )
 
@@ -160,28 +160,32 @@ def _deciding(given: Located, items: list[Any]) -> int:
 
 
 def _leaf(given: Located, cite: tuple[Citation, ...]) -> Criterion:
-    _only(given, _LEAF_KEYS)
-    fact = _text(given, "fact")
+    only(given, _LEAF_KEYS)
+    fact = text_of(given, "fact")
     entry = vocabulary().find(fact)
     if entry is None:
         raise RuleError(f"`{fact}` is not in configs/facts.yaml.", where=given.where("fact"))
     if not cite:
         raise RuleError("a criterion needs `cite`: source and where.", where=given.where())
-    op = _text(given, "op")
+    op = text_of(given, "op")
     if op not in _OPS:
         raise RuleError(f"`op` is one of {' '.join(_OPS)}.", where=given.where("op"))
-    limit = _options(given, entry, op) if entry.options else _number(given, entry, op)
     return Criterion(
         id=_id(given),
-        text=_text(given, "text"),
+        text=text_of(given, "text"),
         fact=fact,
         op=op,  # type: ignore[arg-type]
-        limit=limit,
+        limit=limit_of(given, entry, op),
         unit=entry.unit,
         cite=cite,
-        note=_text(given, "note", optional=True),
+        note=text_of(given, "note", optional=True),
         line=given.line,
     )
+
+
+def limit_of(given: Located, entry: Entry, op: str) -> float | frozenset[str]:
+    """The ``limit`` of a criterion (with its ``unit``): a number or options, as the fact has it."""
+    return _options(given, entry, op) if entry.options else _number(given, entry, op)
 
 
 def _number(given: Located, entry: Entry, op: str) -> float:
@@ -217,11 +221,11 @@ def _citations(given: Located) -> tuple[Citation, ...]:
     for item in _list(given, "cite", optional=True):
         if not isinstance(item, Located):
             raise RuleError("a citation is {source, where}.", where=given.where("cite"))
-        _only(item, {"source", "where"})
-        source = _text(item, "source")
+        only(item, {"source", "where"})
+        source = text_of(item, "source")
         if source not in references():
             raise RuleError(f"`{source}` is not in configs/references.yaml.", where=item.where())
-        found.append(Citation(source, _text(item, "where")))
+        found.append(Citation(source, text_of(item, "where")))
     return tuple(found)
 
 
@@ -242,26 +246,11 @@ def _distinct(book: RuleBook, top: Located) -> None:
         seen[path] = node.line
 
 
-def _only(given: Located, allowed: set[str]) -> None:
-    for key in given:
-        if key not in allowed:
-            raise RuleError(
-                f"unknown key `{key}`.", where=given.where(key), hint=f"Known: {sorted(allowed)}."
-            )
-
-
 def _id(given: Located, *, optional: bool = False) -> str:
-    found = _text(given, "id", optional=optional)
+    found = text_of(given, "id", optional=optional)
     if found and not _NODE_ID.fullmatch(found):
         raise RuleError("an id has a-z, 0-9 and _ only.", where=given.where("id"))
     return found
-
-
-def _text(given: Located, key: str, *, optional: bool = False) -> str:
-    value = given.get(key, "" if optional else None)
-    if not isinstance(value, str) or not (value.strip() or optional):
-        raise RuleError(f"`{key}` is missing or not text.", where=given.where(key))
-    return value.strip()
 
 
 def _one_of(given: Located, key: str, options: tuple[str, ...]) -> Any:

@@ -74,3 +74,32 @@ def _value(node: yaml.Node, loader: yaml.SafeLoader, path: Path, above: tuple[in
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, loader, path, inside) for item in node.value]
     return loader.construct_object(node)
+
+
+def only(given: Located, allowed: set[str]) -> None:
+    """Refuse keys that mean nothing there.
+
+    Raises
+    ------
+    RuleError
+        With file and line.
+    """
+    for key in given:
+        if key not in allowed:
+            raise RuleError(
+                f"unknown key `{key}`.", where=given.where(key), hint=f"Known: {sorted(allowed)}."
+            )
+
+
+def text_of(given: Located, key: str, *, optional: bool = False) -> str:
+    """The text under a key, without spaces around it; "" where it may be absent and is.
+
+    Raises
+    ------
+    RuleError
+        With file and line: missing, or not text.
+    """
+    value = given.get(key, "" if optional else None)
+    if not isinstance(value, str) or not (value.strip() or optional):
+        raise RuleError(f"`{key}` is missing or not text.", where=given.where(key))
+    return value.strip()

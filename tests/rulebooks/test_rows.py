@@ -166,6 +166,7 @@ def test_citations_name_a_paper_and_a_place() -> None:
             if isinstance(node, Criterion):
                 assert node.cite, (book.id, path)
                 assert all(c.source in references() and c.where for c in node.cite), (book.id, path)
+                assert all(c.source != "local" for c in node.cite), (book.id, path)
 
 
 def test_titles_tell_ours_from_the_rule_for_hepatocellular_carcinoma() -> None:
