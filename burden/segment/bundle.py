@@ -70,7 +70,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose hashes were checked."""
+    """A bundle whose hashes were checked.
+
+    Parameters
+    ----------
+    structures
+        Classes beside liver and lesion that are good enough to be given out.
+    """
 
     folder: Path
     name: str
@@ -79,6 +85,7 @@ class Bundle:
     fine: Network
     coarse: Network
     calibration: Calibration
+    structures: tuple[str, ...] = ()
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -109,6 +116,7 @@ def read_bundle(folder: Path) -> Bundle:
             fine=_network(plan["networks"]["fine"]),
             coarse=_network(plan["networks"]["coarse"]),
             calibration=_calibration(meta["calibration"]),
+            structures=_structures(plan["structures"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
@@ -178,6 +186,15 @@ def _network(block: dict[str, Any]) -> Network:
         window=int(block["window"]),
         overlap=float(block["overlap"]),
     )
+
+
+def _structures(names: list[str]) -> tuple[str, ...]:
+    from burden.segment.network import CLASS_NAMES
+
+    unknown = set(names) - set(CLASS_NAMES[3:])
+    if unknown:
+        raise ValueError(f"no such structure: {', '.join(sorted(unknown))}")
+    return tuple(names)
 
 
 def _calibration(block: dict[str, Any]) -> Calibration:

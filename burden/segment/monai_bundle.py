@@ -174,12 +174,12 @@ class BundleSegmenter:
         progress("decide", 1.0)
         if liver.sum() * volume.grid.voxel_ml < LEAST_ML:
             return self._nothing(volume)
-        names = {value: name for value, name in enumerate(CLASS_NAMES) if value > LESION}
-        winner[(winner == LIVER) | (winner == LESION)] = 0
+        names = {CLASS_NAMES.index(name): name for name in self.bundle.structures}
+        winner[~np.isin(winner, list(names))] = 0
         return Segmentation(
             liver=_placed(liver, native_box, volume.grid, {1: "liver"}),
             lesions=_placed(lesions, native_box, volume.grid, {1: "lesion"}),
-            structures=_placed(winner, native_box, volume.grid, names),
+            structures=_placed(winner, native_box, volume.grid, names) if names else None,
             lesion_probability=probability,
             liver_boundary_sd_mm=self.bundle.calibration.liver_boundary_sd_mm,
             lesion_boundary_sd_mm=self.bundle.calibration.lesion_boundary_sd_mm,

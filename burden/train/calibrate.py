@@ -15,6 +15,7 @@ import numpy as np
 
 from burden.segment.bundle import Bundle, load_network, read_bundle
 from burden.segment.monai_bundle import filled, largest_component, slide
+from burden.segment.network import CLASS_NAMES
 from burden.train import augment
 from burden.train.draw import Draw
 from burden.train.lesions import LESION, LIVER
@@ -37,7 +38,7 @@ class Trial:
 
     Attributes
     ----------
-    logits : float32 (classes, i, j, k)
+    logits : float16 (classes, i, j, k)
     truth : uint8 (i, j, k)
     kind : str
         "CT" or "MR", with "healthy" before it when there are no lesions.
@@ -45,7 +46,7 @@ class Trial:
 
     case: str
     kind: str
-    logits: NDArray[np.float32]
+    logits: NDArray[np.float16]
     truth: NDArray[np.uint8]
 
 
@@ -68,8 +69,12 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
     """
     bundle = read_bundle(bundle_folder)
     trials = list(_trials(pack, bundle, repeats, seed))
-    temperature, bias = fit_temperature(trials)
-    found = [_compare(trial, temperature, bias) for trial in trials]
+    # a bias that makes voxels' probabilities right may still make burden worse: the better one stays
+    options = [fit_temperature(trials, with_bias=with_bias) for with_bias in (False, True)]
+    results = [[_compare(trial, *option) for trial in trials] for option in options]
+    errors = [float(np.mean([abs(one["burden_error"]) for one in result])) for result in results]
+    best = int(np.argmin(errors))
+    (temperature, bias), found = options[best], results[best]
     rows = np.concatenate([one["components"] for one in found])
     sound = [one for one in found if one["liver_dice"] > 0.5]
     return {
@@ -84,6 +89,7 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
             kind: _summary([one for one in found if one["kind"] == kind])
             for kind in sorted({one["kind"] for one in found})
         },
+        "structures_dice_on_ct": _structures([one for one in found if one["kind"] != "MR"]),
     }
 
 
@@ -104,10 +110,10 @@ def _trials(pack: Path, bundle: Bundle, repeats: int, seed: int) -> Any:
                 variant = replace(recipe, healthy=healthy, mr=mr)
                 image, truth = augment.synthesize(hu, classes, variant, draw)
                 logits = slide(net, image, bundle.fine, "cpu", lambda _: None)
-                yield Trial(case, kind, logits.numpy(), truth.numpy())
+                yield Trial(case, kind, logits.half().numpy(), truth.numpy())
 
 
-def fit_temperature(trials: list[Trial]) -> tuple[float, float]:
+def fit_temperature(trials: list[Trial], *, with_bias: bool = True) -> tuple[float, float]:
     """Temperature and lesion bias that make the voxels' probabilities most likely, near the liver.
 
     Returns
@@ -126,15 +132,16 @@ def fit_temperature(trials: list[Trial]) -> tuple[float, float]:
             chosen = rng.choice(near, min(4000, near.size), replace=False)
             some.append(trial.logits.reshape(len(trial.logits), -1)[:, chosen].T)
             wanted.append(trial.truth.reshape(-1)[chosen])
-    logits = torch.from_numpy(np.concatenate(some))
+    logits = torch.from_numpy(np.concatenate(some)).float()
     target = torch.from_numpy(np.concatenate(wanted)).long()
 
     def surprise(values: NDArray[np.float64]) -> float:
-        scaled = _scaled(logits.T, float(np.exp(values[0])), float(values[1])).T
+        bias = float(values[1]) if with_bias else 0.0
+        scaled = _scaled(logits.T, float(np.exp(values[0])), bias).T
         return float(torch.nn.functional.cross_entropy(scaled, target))
 
     best = minimize(surprise, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-5})
-    return float(np.exp(best.x[0])), float(best.x[1])
+    return float(np.exp(best.x[0])), float(best.x[1]) if with_bias else 0.0
 
 
 def _scaled(logits: torch.Tensor, temperature: float, bias: float) -> torch.Tensor:
@@ -173,7 +180,7 @@ def _compare(trial: Trial, temperature: float, bias: float) -> dict[str, Any]:
     """Metrics of one trial, decided as the back end decides."""
     import torch
 
-    shares = torch.softmax(_scaled(torch.from_numpy(trial.logits), temperature, bias), 0).numpy()
+    shares = torch.softmax(_scaled(torch.from_numpy(trial.logits).float(), temperature, bias), 0).numpy()
     whole = shares[LIVER] + shares[LESION]
     others = np.delete(shares, [LIVER, LESION], axis=0).max(axis=0)
     named = whole > others
@@ -194,6 +201,9 @@ def _compare(trial: Trial, temperature: float, bias: float) -> dict[str, Any]:
         "burden_error": 100 * error,
         "liver_offset_mm": offset_mm(liver, true_liver, 2.0),
         "lesion_offset_mm": offset_mm(*pair, 2.0),
+        "structures": [
+            _dice(shares.argmax(0) == value, trial.truth == value) for value in range(3, len(shares))
+        ],
     }
 
 
@@ -247,8 +257,9 @@ def offset_mm(found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: fl
 
 
 def _spread(offsets: list[float]) -> float:
-    """Root mean square of the offsets, mm."""
-    return round(float(np.sqrt(np.nanmean(np.square(offsets)))), 2)
+    """Root mean square of the offsets, mm; 2 (one voxel) where there is none."""
+    known = np.array([offset for offset in offsets if np.isfinite(offset)])
+    return round(float(np.sqrt(np.mean(known**2))), 2) if known.size else 2.0
 
 
 def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -275,3 +286,9 @@ def _summary(found: list[dict[str, Any]]) -> dict[str, float]:
         "burden_bias_points": mean("burden_error"),
         "burden_mean_absolute_error_points": round(float(np.mean(errors)), 2),
     }
+
+
+def _structures(found: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean Dice of each class beside liver and lesion."""
+    means = np.mean([one["structures"] for one in found], axis=0)
+    return {name: round(float(mean), 3) for name, mean in zip(CLASS_NAMES[3:], means, strict=True)}

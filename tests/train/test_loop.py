@@ -158,7 +158,7 @@ def test_temperature_is_recovered() -> None:
     strength = rng.normal(0, 2, truth.shape)
     chance = 1 / (1 + np.exp(-(strength / true_temperature + true_bias)))
     truth = np.where(rng.random(truth.shape) < chance, LESION, LIVER).astype(np.uint8)
-    logits = np.full((9, *truth.shape), -30.0, np.float32)
+    logits = np.full((9, *truth.shape), -30.0, np.float16)
     logits[LESION], logits[LIVER] = strength, 0.0
     trials = [calibrate.Trial("x", "CT", logits, truth) for _ in range(3)]
     temperature, bias = calibrate.fit_temperature(trials)
