@@ -47,6 +47,13 @@ def outcomes(root: Node, facts: Facts, fact_id: str) -> Verdicts:
     return evaluate(root, Table(rows, dict(table.columns) | {fact_id: column}))
 
 
+def values_of(root: Node, fact_id: str) -> Table:
+    """Every value of one fact that the node can tell apart, one a row; nothing else is known."""
+    column = _every_value(fact_id, None, limits_on(root, fact_id))
+    rows = len(column.low if isinstance(column, Numbers) else column.possible)
+    return Table(rows, {fact_id: column})
+
+
 def limits_on(root: Node, fact_id: str) -> tuple[float, ...]:
     """The numbers a fact is compared with."""
     found = {
