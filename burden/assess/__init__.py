@@ -14,7 +14,9 @@ from burden.assess.logic import Table, table_from, table_of
 from burden.assess.pathway import Option, Pathway, pathway
 from burden.assess.policy import Override, Policy, assess_locally, load_policy
 from burden.assess.rulebook import Criterion, Group, RuleBook
+from burden.assess.suppose import Supposed, assess_with
 from burden.assess.what_if import Change, answer_with, single_changes
+from burden.assess.worth import Worth, worth_of_facts
 
 __all__ = [
     "Change",
@@ -25,11 +27,14 @@ __all__ = [
     "Pathway",
     "Policy",
     "RuleBook",
+    "Supposed",
     "Table",
+    "Worth",
     "answer_with",
     "answers",
     "assess",
     "assess_locally",
+    "assess_with",
     "check_books",
     "decide",
     "decided_by",
@@ -48,4 +53,5 @@ __all__ = [
     "table_from",
     "table_of",
     "without_lesions",
+    "worth_of_facts",
 ]
