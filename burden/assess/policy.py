@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from burden.assess.decide import assess
+from burden.assess.decide import assess, without_lesions
 from burden.assess.describe import test_in_words
 from burden.assess.load import limit_of, load_book
 from burden.assess.located import Located, only, read_located, text_of
@@ -78,8 +78,11 @@ def assess_locally(facts: Facts, books: Sequence[RuleBook], policy: Policy) -> t
     """Decide the books as published, each with local limits followed by its local variant.
 
     The variant has the book's id with ``.local``; its note names every limit that differs, the
-    reason, and the published answer. Books that the site added come last.
+    reason, and the published answer. Books that the site added come last. As in `assess`, a
+    liver without lesions gets no verdicts.
     """
+    if without_lesions(facts):
+        return ()
     found: list[Assessment] = []
     for said, book in zip(assess(facts, books), books, strict=True):
         found.append(said)

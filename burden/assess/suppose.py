@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from burden.assess.decide import decide
+from burden.assess.decide import decide, without_lesions
 from burden.assess.derive import derive, disagreements
 from burden.assess.explain import fact_text, value_text
 from burden.assess.missing import with_fact
@@ -37,7 +37,8 @@ def assess_with(
     """Decide every book twice: with the facts, and with some of them supposed to be otherwise.
 
     What follows from a supposed fact is derived again; what was measured or entered stays, and
-    the note of the second answer names where the two no longer agree.
+    the note of the second answer names where the two no longer agree. As in `assess`, a liver
+    without lesions, found or supposed, gets no verdicts.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def assess_with(
     supposed = facts
     for fact_id, given in changes.items():
         supposed = with_fact(supposed, fact_id, _value(fact_id, given), _SOURCE)
+    if without_lesions(facts) or without_lesions(supposed):
+        return ()
     said = "; ".join(f"{fact_text(i)} {value_text(supposed[i])}" for i in changes)
     before = {finding.text for finding in disagreements(facts)}
     odd = [

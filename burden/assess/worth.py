@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from burden.assess.decide import without_lesions
 from burden.assess.derive import derive
 from burden.assess.logic import Verdicts, evaluate, table_of
 from burden.assess.missing import missing_facts, outcomes
@@ -41,6 +42,8 @@ class Worth:
 
 def worth_of_facts(facts: Facts, books: Sequence[RuleBook]) -> tuple[Worth, ...]:
     """The facts not known, those first that decide most books, then that may decide most."""
+    if without_lesions(facts):
+        return ()  # no book has anything to say, so nothing is worth asking for
     known = derive(facts)
     found: dict[str, tuple[list[str], list[str], list[str]]] = {}
     for book in books:

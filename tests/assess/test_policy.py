@@ -141,3 +141,8 @@ def test_the_same_limit_twice_or_a_published_id_is_refused(tmp_path: Path) -> No
 def test_a_folder_without_a_policy_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match=r"policy\.yaml"):
         load_policy(tmp_path, BOOKS)
+
+
+def test_a_liver_without_lesions_gets_no_verdicts(tmp_path: Path, make_facts: Make) -> None:
+    policy = load_policy(_site(tmp_path, book=OWN_BOOK), BOOKS)
+    assert assess_locally(make_facts({"lesion.count": 0}), BOOKS, policy) == ()

@@ -134,3 +134,12 @@ def test_supposing_what_is_so_changes_nothing(make_facts: Make) -> None:
     facts = make_facts(KNOWN | {"tumor.grade": "G1", "tumor.burden": 30})
     for one in assess_with(facts, BOOKS, {"tumor.burden": 30.0}):
         assert replace(one.then, note=one.now.note) == one.now
+
+
+def test_a_liver_without_lesions_gets_no_verdicts(make_facts: Make) -> None:
+    healthy, ill = make_facts({"lesion.count": 0}), make_facts({"lesion.count": 3})
+    assert assess_with(healthy, MILAN, {"patient.age": 40}) == ()
+    assert assess_with(ill, MILAN, {"lesion.count": 0}) == ()
+    assert worth_of_facts(healthy, MILAN) == ()
+    assert len(assess_with(ill, MILAN, {"lesion.count": 1})) == 1
+    assert worth_of_facts(ill, MILAN) != ()
