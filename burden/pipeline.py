@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from burden import __version__
 from burden.case import Case, Images, Manifest
 from burden.errors import InputError, UsageError
-from burden.facts import Facts
 from burden.findings import Finding
 from burden.image import Labels, Modality, Segmentation, Volume
 
@@ -32,6 +31,8 @@ class Job:
 
     Parameters
     ----------
+    facts
+        Files of clinical facts (YAML, FHIR Bundle, CSV as ``FILE.csv@CASE``); later ones hold.
     liver, lesions, segments
         Mask files that take the place of the model, each ``PATH`` or ``PATH@LABELS``
         (``seg.nii.gz@1,2``). With liver and lesions both given no model is loaded.
@@ -47,7 +48,7 @@ class Job:
 
     input: Path
     out: Path
-    facts: Path | None = None
+    facts: Path | tuple[Path, ...] | None = None
     model: str | None = None
     liver: str | None = None
     lesions: str | None = None
@@ -61,6 +62,11 @@ class Job:
     draws: int = 256
     seed: int = 0
 
+    @property
+    def facts_files(self) -> tuple[Path, ...]:
+        """All files of clinical facts."""
+        return (self.facts,) if isinstance(self.facts, Path) else self.facts or ()
+
 
 def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     """Do the main job and write its results.
@@ -72,24 +78,28 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     """
     from burden.assess import assess, derive, load_books, without_lesions
     from burden.measure import measure
+    from burden.measure.phase import with_phase
     from burden.plan import make_plans
-    from burden.read import read_facts, read_study
+    from burden.read import agreed_facts, checked_facts, read_study
     from burden.write import check_out, write_case
 
     clock = _Clock(progress)
     check_out(job.out, force=job.force)
-    entered = read_facts(job.facts) if job.facts else Facts()
+    entered = [checked_facts(path) for path in job.facts_files]
     books = load_books(job.books or None)
     with clock.step("read"):
         study = read_study(job.input, series=job.series, modality=job.modality)
-    patient = study.patient | entered
+    patient, contradictions = agreed_facts([study.patient, *(facts for facts, _ in entered)])
+    said = (*(finding for _, findings in entered for finding in findings), *contradictions)
     with clock.step("segment"):
         found, model = _segment(job, study.volume, clock.inside("segment"))
+        volume, by_pixels = with_phase(study.volume, found)
+        study = replace(study, volume=volume, findings=(*study.findings, *by_pixels))
     with clock.step("measure"):
         # What reading found out may invalidate measurements too.
         found = replace(found, findings=(*study.findings, *found.findings))
         measured = measure(study.volume, found, patient, draws=job.draws, seed=job.seed)
-    findings = (*measured.findings, *_disagreements(study, entered))
+    findings = (*measured.findings, *said)
     if without_lesions(measured.facts):
         text = "No lesion was found. The rule books presuppose liver metastases, so none is applied."
         findings += (Finding("rules-not-applied", "info", text),)
@@ -108,8 +118,8 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
         images=Images(study.volume, measured.liver, measured.lesion_labels, measured.segments),
     )
     with clock.step("write"):
-        write_case(case, job.out, force=job.force)
-    return case
+        missing = write_case(case, job.out, force=job.force)
+    return replace(case, findings=(*case.findings, *missing))
 
 
 def _segment(job: Job, volume: Volume, progress: Progress) -> tuple[Segmentation, dict[str, Any]]:
@@ -152,17 +162,6 @@ def _mask(text: str | None, volume: Volume) -> tuple[Labels | None, tuple[Findin
     if not kept.any():
         raise InputError(f"no voxel has label {wanted}.", where=path)
     return Labels(kept, mask.grid, {n: t for n, t in mask.names.items() if n in labels}), findings
-
-
-def _disagreements(study: Study, entered: Facts) -> tuple[Finding, ...]:
-    """Facts typed in that the DICOM header contradicts; the typed ones hold."""
-    findings = []
-    for name in sorted(set(study.patient) & set(entered)):
-        header, typed = study.patient[name], entered[name]
-        if not (typed.value.covers(header.value) or header.value.covers(typed.value)):  # type: ignore[arg-type]
-            text = f"{name}: facts file {typed.best}, DICOM header {header.best}; the former is used."
-            findings.append(Finding("facts-disagree", "warning", text))
-    return tuple(findings)
 
 
 def _refuse_if_strict(job: Job, findings: tuple[Finding, ...]) -> None:

@@ -34,10 +34,11 @@ def render(case: Case) -> str:
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = _data_uri
-    return environment.get_template("report.html").render(_values(case))
+    return environment.get_template("report.html").render(report_values(case))
 
 
-def _values(case: Case) -> dict[str, Any]:
+def report_values(case: Case) -> dict[str, Any]:
+    """Everything the report says, in the order in which it is said; HTML and PDF say the same."""
     facts = case.facts
     distrust, notes = content.warnings(case.findings)
     type_, readings = content.frilling(facts)

@@ -10,11 +10,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from burden.case import Case
+from burden.case import Case, Images
 from burden.lesions import Lesion
 from burden.write.slices import View, coronal_slice, key_slices, lps_view
 
@@ -41,6 +42,10 @@ class Picture:
     caption: str
 
 
+Pictures = tuple[list[Picture], Picture | None]
+_DRAWN: WeakKeyDictionary[Images, tuple[tuple[Lesion, ...], Pictures]] = WeakKeyDictionary()
+
+
 @dataclass(frozen=True, eq=False)
 class _Plane:
     """One slice as shown: arrays ``[row, column]``, and the mm position of pixel centres."""
@@ -53,11 +58,19 @@ class _Plane:
     letters: tuple[str, str, str, str]  # left, right, top, bottom
 
 
-def case_pictures(case: Case) -> tuple[list[Picture], Picture | None]:
+def case_pictures(case: Case) -> Pictures:
     """Axial key slices, head first, and a coronal overview; nothing without images."""
     if case.images is None:
         return [], None
-    view = lps_view(case.images)
+    # Page, PDF and captures show the same pictures; drawing them is most of the work.
+    drawn = _DRAWN.get(case.images)
+    if drawn is None or drawn[0] != case.lesions:
+        drawn = _DRAWN[case.images] = (case.lesions, _draw_case(case, case.images))
+    return drawn[1]
+
+
+def _draw_case(case: Case, images: Images) -> Pictures:
+    view = lps_view(images)
     window = grey_window(view)
     shown = key_slices(view, case.lesions)
     axial = [_axial(view, k, case.lesions, window) for k in shown]

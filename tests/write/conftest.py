@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -282,6 +283,56 @@ def manifest() -> Manifest:
                   "facts": f"/data/{PERSON}/f.yaml"},
         seconds={"read": 1.2, "segment": 61.0, "measure": 4.5},
     )  # fmt: skip
+
+
+def write_series(case: Case, folder: Path, *, person: str = PERSON) -> Case:
+    """Write the volume as one CT or MR file a slice, slices along array axis 2 whatever the grid.
+
+    Files are numbered against the order of slices. The case comes back with this origin.
+    """
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    assert case.images is not None
+    volume = case.images.volume
+    grid, count = volume.grid, volume.grid.shape[2]
+    folder.mkdir(parents=True)
+    names = []
+    for k in range(count):
+        ds = Dataset()
+        kind = "2" if volume.modality == "CT" else "4"
+        ds.SOPClassUID, ds.SOPInstanceUID = f"1.2.840.10008.5.1.4.1.1.{kind}", f"1.2.3.4.{k + 1}"
+        ds.SpecificCharacterSet = "ISO_IR 100"
+        ds.PatientName, ds.PatientID, ds.PatientSex, ds.PatientBirthDate = person, "P-7", "F", "19700102"
+        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = "1.2.3", "1.2.3.4", "1.2.3.5"
+        ds.StudyDate, ds.StudyTime, ds.StudyID, ds.AccessionNumber = "20250304", "101112", "9", "A-1"
+        ds.ReferringPhysicianName, ds.SeriesNumber, ds.Modality = "", 3, volume.modality
+        ds.StudyDescription, ds.Manufacturer, ds.InstanceNumber = "Abdomen", "Nobody", count - k
+        ds.PositionReferenceIndicator, ds.PatientPosition = "", "HFS"
+        ds.ImageType, ds.SeriesDescription = ["ORIGINAL", "PRIMARY", "AXIAL"], "portal venous"
+        ds.ImagePositionPatient = [f"{v:.10g}" for v in grid.world((0, 0, k)) + 0.0]
+        ds.ImageOrientationPatient = [f"{v:.10g}" for v in (*grid.axes[:, 0], *grid.axes[:, 1])]
+        ds.PixelSpacing = [f"{grid.spacing[1]:.10g}", f"{grid.spacing[0]:.10g}"]
+        ds.SliceThickness = f"{grid.spacing[2]:.6g}"
+        ds.Columns, ds.Rows = grid.shape[:2]
+        ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+        ds.BitsAllocated = ds.BitsStored = 16
+        ds.HighBit, ds.PixelRepresentation = 15, 1
+        ds.RescaleSlope, ds.RescaleIntercept = "1", "0"
+        ds.PixelData = np.ascontiguousarray(volume.data[:, :, k].T.astype("<i2")).tobytes()
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        names.append(f"{PERSON} {count - k:03d}.dcm")
+        ds.save_as(folder / names[-1], enforce_file_format=True)
+    origin = replace(volume.origin, path=str(folder), files=tuple(names))
+    volume = replace(volume, origin=origin)
+    return replace(case, images=replace(case.images, volume=volume))
+
+
+@pytest.fixture(scope="session")
+def filed() -> Callable[..., Case]:
+    """Writes a case's image as a real DICOM series; see ``write_series``."""
+    return write_series
 
 
 @pytest.fixture(scope="session")
