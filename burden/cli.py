@@ -13,6 +13,7 @@ from burden.console import Console, fail
 from burden.errors import UsageError
 
 FILE = click.Path(path_type=Path)
+FACTS = "Clinical facts: YAML, FHIR Bundle or TABLE.csv@CASE; may be repeated, the last one holds"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -36,7 +37,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("input", type=FILE)
 @click.option("--out", "-o", type=FILE, required=True, help="Folder for the results; must not exist.")
-@click.option("--facts", type=FILE, help="Clinical facts (YAML); see `burden facts`.")
+@click.option("--facts", type=FILE, multiple=True, help=FACTS + "; see `burden facts`.")
 @click.option("--model", help="Model id or bundle folder; see `burden models`.")
 @click.option(
     "--liver", help="Liver mask instead of the model: NIfTI or DICOM SEG, PATH or PATH@LABELS."
@@ -93,28 +94,35 @@ def series(**options: Any) -> None:
 
 
 @cli.command()
-@click.option("--facts", type=FILE, help="Clinical facts (YAML).")
+@click.option("--facts", type=FILE, multiple=True, help=FACTS + ".")
 @click.option("--case", "case_file", type=FILE, help="case.json of an earlier run.")
 @click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
 @_common
 def assess(**options: Any) -> None:
     """Apply the rule books to typed-in facts, a finished case, or both."""
+    from dataclasses import asdict
+
     from burden.assess import assess as decide
     from burden.assess import derive, load_books
     from burden.facts import Facts
-    from burden.read import read_facts
-    from burden.summary import verdict_table
+    from burden.read import agreed_facts, checked_facts
+    from burden.summary import verdict_page
     from burden.write import read_case
     from burden.write.record import assessment_record
 
     console = _console(options)
-    if options["facts"] is None and options["case_file"] is None:
+    if not options["facts"] and options["case_file"] is None:
         raise UsageError("nothing to assess.", hint="Give --facts, --case or both.")
     facts = read_case(options["case_file"]).facts if options["case_file"] else Facts()
-    if options["facts"]:
-        facts = facts | read_facts(options["facts"])
+    entered = [checked_facts(path) for path in options["facts"]]
+    facts, findings = agreed_facts([facts, *(one for one, _ in entered)])
+    findings = (*(f for _, said in entered for f in said), *findings)
     verdicts = decide(derive(facts), load_books(options["books"] or None))
-    console.result({"assessments": [assessment_record(v) for v in verdicts]}, verdict_table(verdicts))
+    record = {
+        "assessments": [assessment_record(v) for v in verdicts],
+        "findings": [asdict(f) for f in findings],
+    }
+    console.result(record, verdict_page(verdicts, findings))
 
 
 @cli.command()
@@ -201,7 +209,7 @@ def rules_check(**options: Any) -> None:
 
 @cli.command()
 @_common
-def facts(**options: Any) -> None:
+def facts(what: str, **options: Any) -> None:
     """Print a commented facts file (YAML) with everything that the rules can ask."""
     from burden.summary import facts_template
 
@@ -235,6 +243,7 @@ def doctor(**options: Any) -> None:
     console.result(checks, check_table(checks))
     broken = [c["what"] for c in checks if c["state"] == "broken"]
     if broken:
+@click.argument("what", type=click.Choice(["template"]), default="template")
         raise ModelError("something is broken.", where=", ".join(broken))
 
 

@@ -76,6 +76,11 @@ def _finding_line(finding: Finding) -> Text:
     return Text(f"{finding.severity}: {finding.text}", style=_SEVERITY_STYLE[finding.severity])
 
 
+def verdict_page(verdicts: Sequence[Assessment], findings: Iterable[Finding]) -> Group:
+    """Verdicts, below what is to be known about the facts they rest on."""
+    return Group(*(_finding_line(f) for f in findings), verdict_table(verdicts))
+
+
 def verdict_table(verdicts: Iterable[Assessment]) -> Table:
     """One row a rule book: the answer, how likely it is met, and what is missing."""
     from burden.assess import decided_by

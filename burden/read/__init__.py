@@ -1,4 +1,4 @@
-"""Read: a study on disk -> Volume, masks -> Labels, a facts file -> Facts.
+"""Read: a study on disk -> Volume, masks -> Labels, clinical facts -> Facts.
 
 The path may be a DICOM folder tree, one DICOM file, a zip, or NIfTI; what it is shows in
 its bytes. Whatever cannot be read exactly is refused with the reason and the position.
@@ -6,6 +6,8 @@ its bytes. Whatever cannot be read exactly is refused with the reason and the po
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Candidate",
     "Study",
+    "agreed_facts",
+    "checked_facts",
     "checked_mask",
     "list_series",
     "read_facts",
@@ -131,10 +135,35 @@ def checked_mask(path: Path, grid: Grid) -> tuple[Labels, tuple[Finding, ...]]:
 
 
 def read_facts(path: Path) -> Facts:
-    """Clinical facts of a YAML file, through the vocabulary."""
-    from burden.read import clinical
+    """Clinical facts of a YAML file, a CSV row or a FHIR Bundle, through the vocabulary."""
+    return checked_facts(path)[0]
 
-    return clinical.read_facts(Path(path))
+
+def checked_facts(path: Path) -> tuple[Facts, tuple[Finding, ...]]:
+    """Like :func:`read_facts`, with findings on what was left out or contradicts itself.
+
+    ``path`` may be ``TABLE.csv@CASE`` for the row of one case.
+    """
+    from burden.errors import InputError
+    from burden.read import clinical, fhir, rows
+
+    path, wanted = Path(path), ""
+    row = re.fullmatch(r"(.+\.csv)@(.+)", str(path), re.IGNORECASE)
+    if row and not path.exists():
+        path, wanted = Path(row[1]), row[2]
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".json"):
+        return clinical.read_yaml(path), ()
+    if not path.is_file():
+        raise InputError("no such facts file.", where=path, hint="Check the path.")
+    return rows.read_row(path, wanted) if kind == ".csv" else fhir.read_bundle(path)
+
+
+def agreed_facts(sources: Sequence[Facts]) -> tuple[Facts, tuple[Finding, ...]]:
+    """Facts of several sources, later ones holding, and a finding for each contradiction."""
+    from burden.read.merge import agreed
+
+    return agreed(sources)
 
 
 def _only_nifti(source: Source) -> Path:

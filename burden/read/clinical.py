@@ -21,7 +21,7 @@ MAX_BYTES = 2**18
 _KEYS = {"value", "low", "high", "unit", "note"}
 
 
-def read_facts(path: Path) -> Facts:
+def read_yaml(path: Path) -> Facts:
     """Facts of a YAML file; the source of each is the file's name.
 
     Raises
@@ -35,7 +35,7 @@ def read_facts(path: Path) -> Facts:
     for key, line, value in _pairs(path):
         where = f"{path}:{line}"
         try:
-            facts.append(_fact(key, value, where, path.name))
+            facts.append(fact_of(key, value, where, path.name))
         except (RecursionError, OverflowError) as error:
             raise RuleError("the value cannot be understood.", where=where) from error
     return Facts(facts)
@@ -111,7 +111,14 @@ def _no_twins(node: Any, path: Path) -> None:
         seen.add(key_node.value)
 
 
-def _fact(key: str, value: Any, where: str, source: str) -> Fact:
+def fact_of(key: str, value: Any, where: str, source: str) -> Fact:
+    """One fact from a value in any of the accepted forms.
+
+    Raises
+    ------
+    RuleError
+        If there is no such fact, or the value does not fit its entry.
+    """
     entry = vocabulary().find(key)
     if entry is None or "<" in key:
         close = difflib.get_close_matches(key, list(vocabulary().entries), n=1)
