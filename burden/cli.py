@@ -158,6 +158,41 @@ def plan(case_file: Path, min_flr: float, max_ablation_mm: float, **options: Any
     console.result(asdict(found), plan_page(found))
 
 
+@cli.command()
+@click.argument("base", type=FILE)
+@click.argument("followup", type=FILE)
+@click.option(
+    "--weeks", type=click.FloatRange(min=0, min_open=True), help="Time between the two studies."
+)
+@click.option(
+    "--remnant",
+    default="right_hepatectomy",
+    show_default=True,
+    help="Plan whose liver remnant is followed, as in flr.PLAN.volume.",
+)
+@click.option(
+    "--nadir-mm",
+    type=click.FloatRange(min=0),
+    help="Smallest sum of diameters of the same targets so far, if studies lie between.",
+)
+@click.option("--out", "-o", type=FILE, help="New folder for compare.json.")
+@_common
+def compare(base: Path, followup: Path, out: Path | None, **options: Any) -> None:
+    """Compare two finished studies of one patient: BASE and FOLLOWUP, each a case.json or its folder."""
+    from burden.compare import compare as compare_studies
+    from burden.compare import open_finished, write_comparison
+    from burden.summary import comparison_page
+    from burden.write import check_out
+
+    console = _console(options)
+    if out is not None:
+        check_out(out)
+    record = compare_studies(open_finished(base), open_finished(followup), **options)
+    if out is not None:
+        write_comparison(record, out)
+    console.result(record, comparison_page(record))
+
+
 @cli.group()
 def rules() -> None:
     """What the rule books say, and whether they are sound."""
@@ -208,6 +243,7 @@ def rules_check(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("what", type=click.Choice(["template"]), default="template")
 @_common
 def facts(what: str, **options: Any) -> None:
     """Print a commented facts file (YAML) with everything that the rules can ask."""
@@ -243,7 +279,6 @@ def doctor(**options: Any) -> None:
     console.result(checks, check_table(checks))
     broken = [c["what"] for c in checks if c["state"] == "broken"]
     if broken:
-@click.argument("what", type=click.Choice(["template"]), default="template")
         raise ModelError("something is broken.", where=", ".join(broken))
 
 

@@ -138,6 +138,58 @@ def plan_page(planned: Planned) -> Group:
     return Group(*answers, table, note, RESEARCH_USE)
 
 
+def comparison_page(record: Mapping[str, Any]) -> Group:
+    """What changed between two studies: response, facts, lesions, eligibility."""
+    recist, volume, growth = record["recist"], record["volume"], record["growth"]
+    said = [f"{f['severity']}: {f['text']}" for f in record["findings"]]
+    said.append(
+        f"RECIST 1.1, liver alone: {recist['overall']}; targets {_number(recist['base_mm'])} mm, "
+        f"now {_number(recist['follow_mm'])} mm ({_number(recist['change_percent'])} %)"
+    )
+    said.append(
+        f"Tumor volume: {_number(volume['base_ml'])} mL, now {_number(volume['follow_up_ml'])} mL "
+        f"({_number(volume['change_percent'])} %): {volume['response'] or 'none at base'}"
+    )
+    if growth:
+        said.append(
+            f"Remnant, {growth['plan'].replace('_', ' ')}: {growth['base_percent']:.1f} %, now "
+            f"{growth['follow_percent']:.1f} % of the {growth['reference']}"
+            + ("" if growth["kgr"] is None else f"; growth {growth['kgr']:.2f} points a week")
+        )
+    facts = _plain_table(
+        ("Fact", "Base", "Follow-up", "Change", "Unit"),
+        [(f["fact"], *map(_number, (f["base"], f["follow_up"], f["change"])), f["unit"].replace("1", ""))
+         for f in record["facts"]],
+    )  # fmt: skip
+    lesions = _plain_table(
+        ("Lesion", "Base", "Follow-up", "Base mL", "Follow-up mL", "Change %"),
+        [(m["kind"], ", ".join(map(str, m["base"])), ", ".join(map(str, m["follow_up"])),
+          *map(_number, (m["base_ml"], m["follow_up_ml"], m["change_percent"])))
+         for m in record["matches"]],
+    )  # fmt: skip
+    books = _plain_table(
+        ("Rule book", "Base", "Follow-up", "What changed"),
+        [
+            (e["title"], e["base"], e["follow_up"], "; ".join(e["changed"]))
+            for e in record["eligibility"]
+        ],
+    )
+    return Group(*said, facts, lesions, books, RESEARCH_USE)
+
+
+def _number(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def series_table(candidates: Iterable[Candidate]) -> Table:
     """The series of a study, best first, with the reasons."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")

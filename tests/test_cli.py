@@ -12,7 +12,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-COMMANDS = ["run", "series", "assess", "rules", "models", "doctor", "phantom", "train", "facts", "plan"]
+COMMANDS = [
+    *("run", "series", "assess", "rules", "models", "doctor", "phantom", "train", "facts"),
+    *("plan", "compare"),
+]
 
 
 def burden(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

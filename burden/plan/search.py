@@ -106,7 +106,7 @@ def _of_union(table: Table, options: Options, index: int, removed: Segments) -> 
             treated = [*ablate[:a], *wedge[:w]]
             lost = float(margins[treated].sum())
             cleared = 100.0 * (1.0 - (left_ml.sum() - left_ml[treated].sum()) / total)
-            residual = np.count_nonzero(left_ml) - a - w
+            residual = int(np.count_nonzero(left_ml)) - a - w
             extent = len(removed) + a + w
             yield [
                 index,
