@@ -37,7 +37,7 @@ def assess_with(
     """Decide every book twice: with the facts, and with some of them supposed to be otherwise.
 
     What follows from a supposed fact is derived again; what was measured or entered stays, and
-    the note of the second answer names where the two no longer agree. As in `assess`, a liver
+    the conflicts of the second answer name where the two no longer agree. As in `assess`, a liver
     without lesions, found or supposed, gets no verdicts.
 
     Parameters
@@ -57,19 +57,15 @@ def assess_with(
     if without_lesions(facts) or without_lesions(supposed):
         return ()
     said = "; ".join(f"{fact_text(i)} {value_text(supposed[i])}" for i in changes)
-    before = {finding.text for finding in disagreements(facts)}
-    odd = [
-        finding
-        for finding in disagreements(supposed)
-        if finding.text not in before and not set(finding.invalidates) <= set(changes)
-    ]
     known, other = derive(facts), derive(supposed)
+    odd = disagreements(facts)
+    # that a supposed fact disagrees with what is known is what was asked for
+    left = [f for f in disagreements(supposed) if not set(f.invalidates) <= set(changes)]
     found = []
     for book in books:
-        then = decide(book, other)
-        told = [f.text for f in odd if set(f.invalidates) & set(book.facts())]
-        note = " ".join(filter(None, (f"Supposed: {said}.", *told, then.note)))
-        found.append(Supposed(decide(book, known), replace(then, note=note)))
+        then = decide(book, other, left)
+        note = f"Supposed: {said}. {then.note}".strip()
+        found.append(Supposed(decide(book, known, odd), replace(then, note=note)))
     return tuple(found)
 
 

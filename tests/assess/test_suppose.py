@@ -55,10 +55,17 @@ def test_what_follows_is_derived_again(make_facts: Make) -> None:
 def test_a_measured_fact_that_no_longer_fits_is_named(make_facts: Make) -> None:
     facts = make_facts({"tumor.volume": 500, "liver.volume": 1000, "tumor.burden": 50})
     (one,) = assess_with(facts, MILAN, {"tumor.volume": 300})
-    assert "disagrees" in one.then.note
-    assert "disagrees" not in one.now.note
+    assert one.now.conflicts == ()
+    assert [c for c in one.then.conflicts if "disagrees" in c]
     (one,) = assess_with(facts, MILAN, {"tumor.burden": 30})
-    assert "disagrees" not in one.then.note  # that is what was asked for
+    assert one.then.conflicts == ()  # that is what was asked for
+
+
+def test_what_disagreed_before_is_told_of_both(make_facts: Make) -> None:
+    facts = make_facts({"tumor.volume": 300, "liver.volume": 1000, "tumor.burden": 50})
+    (one,) = assess_with(facts, MILAN, {"patient.age": 40})
+    assert one.now == assess(facts, MILAN)[0]
+    assert one.now.conflicts == one.then.conflicts != ()
 
 
 @pytest.mark.parametrize(
@@ -106,6 +113,15 @@ def test_most_decided_books_come_first(make_facts: Make) -> None:
     assert ranks == sorted(ranks, reverse=True)
     assert rows[0].fact == "tumor.burden"
     assert worth_of_facts(facts, ()) == ()
+
+
+def test_one_book_decided_is_worth_more_than_two_that_may_be(make_facts: Make) -> None:
+    (unos,) = [book for book in BOOKS if book.id == "nelm.transplant.unos"]
+    books = [*MILAN, unos, replace(unos, id="nelm.test.copy")]
+    known = KNOWN | {"tumor.grade": "G1", "tumor.burden": 30, "tumor.grade_confirmed": None}
+    first, *others = worth_of_facts(make_facts(known), books)
+    assert (first.fact, len(first.decides), first.may_decide) == ("tumor.grade_confirmed", 1, ())
+    assert max(len(row.may_decide) for row in others) == 2
 
 
 @settings(max_examples=25, deadline=None)
