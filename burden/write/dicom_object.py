@@ -113,6 +113,8 @@ def finish(data: Dataset, case: Case) -> Dataset:
     device.ContributionDateTime = f"{when:%Y%m%d%H%M%S}"
     device.ContributionDescription = f"{case.manifest.model.get('id', 'masks')}; research use only"[:64]
     device.DeviceUID = uid(NAME, case.manifest.version, model_digest(case))
+    if data.get("ContributingEquipmentSequence"):  # the library names itself last, with the time
+        data.ContributingEquipmentSequence[-1].ContributionDateTime = device.ContributionDateTime
     data.ContributingEquipmentSequence = [*data.get("ContributingEquipmentSequence", []), device]
     if "DimensionOrganizationSequence" in data:
         fixed = uid(data.SOPInstanceUID, "dimensions")
