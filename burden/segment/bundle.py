@@ -52,8 +52,6 @@ class Calibration:
     ----------
     temperature
         Logits of the fine network are divided by it before they become probabilities.
-    lesion_bias
-        Added to the lesion logit after the temperature.
     liver_boundary_sd_mm, lesion_boundary_sd_mm
         Standard deviation of the position of the drawn surface.
     lesion_existence
@@ -62,7 +60,6 @@ class Calibration:
     """
 
     temperature: float
-    lesion_bias: float
     liver_boundary_sd_mm: float
     lesion_boundary_sd_mm: float
     lesion_existence: tuple[float, float, float]
@@ -201,7 +198,6 @@ def _calibration(block: dict[str, Any]) -> Calibration:
     intercept, probability, volume = (float(value) for value in block["lesion_existence"])
     return Calibration(
         temperature=float(block["temperature"]),
-        lesion_bias=float(block["lesion_bias"]),
         liver_boundary_sd_mm=float(block["liver_boundary_sd_mm"]),
         lesion_boundary_sd_mm=float(block["lesion_boundary_sd_mm"]),
         lesion_existence=(intercept, probability, volume),

@@ -40,6 +40,14 @@ LEAST_ML = 30.0
 """Less than this is taken as no liver."""
 
 
+UNSOUND_ON_MR = Finding(
+    "mr-model-unsound",
+    "error",
+    "The model never saw a real MR and failed on two of three test MRs. Give liver and lesion masks.",
+    ("*",),
+)
+
+
 def from_bundle(folder: Path) -> BundleSegmenter:
     """Segmenter of a bundle folder; reads and checks it now, loads the networks when called.
 
@@ -145,7 +153,6 @@ class BundleSegmenter:
         import torch
 
         scaled = logits / self.bundle.calibration.temperature
-        scaled[LESION] += self.bundle.calibration.lesion_bias
         shares: NDArray[np.float32] = torch.softmax(scaled, 0).numpy()
         return shares
 
@@ -185,6 +192,7 @@ class BundleSegmenter:
             lesion_boundary_sd_mm=self.bundle.calibration.lesion_boundary_sd_mm,
             lesion_existence=self.bundle.calibration.lesion_existence,
             source=self.source,
+            findings=(UNSOUND_ON_MR,) if volume.modality == "MR" else (),
         )
 
     def _nothing(self, volume: Volume) -> Segmentation:

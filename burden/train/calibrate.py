@@ -1,6 +1,6 @@
 """Fit a bundle's calibration on held-out cases with synthetic lesions, and measure it there.
 
-Four numbers come out that later steps use: a temperature and a lesion bias that turn logits into
+Three things come out that later steps use: a temperature that turns logits into
 probabilities, and the spread of the drawn liver and lesion surfaces; and a logistic for "is this
 found lesion one". Lesions are synthetic, so real performance is worse: the model card gives both.
 """
@@ -23,7 +23,6 @@ from burden.train.pack import load_pack
 from burden.train.settings import read_settings
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
 FOUND_OVERLAP = 0.1
@@ -69,18 +68,13 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
     """
     bundle = read_bundle(bundle_folder)
     trials = list(_trials(pack, bundle, repeats, seed))
-    # a bias that makes voxels' probabilities right may still make burden worse: the better one stays
-    options = [fit_temperature(trials, with_bias=with_bias) for with_bias in (False, True)]
-    results = [[_compare(trial, *option) for trial in trials] for option in options]
-    errors = [float(np.mean([abs(one["burden_error"]) for one in result])) for result in results]
-    best = int(np.argmin(errors))
-    (temperature, bias), found = options[best], results[best]
+    temperature = fit_temperature(trials)
+    found = [_compare(trial, temperature) for trial in trials]
     rows = np.concatenate([one["components"] for one in found])
     sound = [one for one in found if one["liver_dice"] > 0.5]
     return {
         "calibration": {
             "temperature": round(temperature, 3),
-            "lesion_bias": round(bias, 3),
             "liver_boundary_sd_mm": _spread([one["liver_offset_mm"] for one in sound]),
             "lesion_boundary_sd_mm": _spread([one["lesion_offset_mm"] for one in sound]),
             "lesion_existence": np.round(fit_logistic(rows[:, :2], rows[:, 2]), 3).tolist(),
@@ -113,15 +107,10 @@ def _trials(pack: Path, bundle: Bundle, repeats: int, seed: int) -> Any:
                 yield Trial(case, kind, logits.half().numpy(), truth.numpy())
 
 
-def fit_temperature(trials: list[Trial], *, with_bias: bool = True) -> tuple[float, float]:
-    """Temperature and lesion bias that make the voxels' probabilities most likely, near the liver.
-
-    Returns
-    -------
-    temperature, lesion_bias : float
-    """
+def fit_temperature(trials: list[Trial]) -> float:
+    """Temperature that makes the voxels' probabilities most likely, in and near the liver."""
     import torch
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize_scalar
 
     rng = np.random.default_rng(0)
     some, wanted = [], []
@@ -135,20 +124,10 @@ def fit_temperature(trials: list[Trial], *, with_bias: bool = True) -> tuple[flo
     logits = torch.from_numpy(np.concatenate(some)).float()
     target = torch.from_numpy(np.concatenate(wanted)).long()
 
-    def surprise(values: NDArray[np.float64]) -> float:
-        bias = float(values[1]) if with_bias else 0.0
-        scaled = _scaled(logits.T, float(np.exp(values[0])), bias).T
-        return float(torch.nn.functional.cross_entropy(scaled, target))
+    def surprise(temperature: float) -> float:
+        return float(torch.nn.functional.cross_entropy(logits / temperature, target))
 
-    best = minimize(surprise, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-5})
-    return float(np.exp(best.x[0])), float(best.x[1]) if with_bias else 0.0
-
-
-def _scaled(logits: torch.Tensor, temperature: float, bias: float) -> torch.Tensor:
-    """Logits (classes, ...) after temperature and lesion bias."""
-    out = logits / temperature
-    out[LESION] += bias
-    return out
+    return float(minimize_scalar(surprise, bounds=(0.2, 5.0), method="bounded").x)
 
 
 def fit_logistic(features: NDArray[np.float64], is_true: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -176,11 +155,11 @@ def fit_logistic(features: NDArray[np.float64], is_true: NDArray[np.float64]) ->
     return weights
 
 
-def _compare(trial: Trial, temperature: float, bias: float) -> dict[str, Any]:
+def _compare(trial: Trial, temperature: float) -> dict[str, Any]:
     """Metrics of one trial, decided as the back end decides."""
     import torch
 
-    shares = torch.softmax(_scaled(torch.from_numpy(trial.logits).float(), temperature, bias), 0).numpy()
+    shares = torch.softmax(torch.from_numpy(trial.logits).float() / temperature, 0).numpy()
     whole = shares[LIVER] + shares[LESION]
     others = np.delete(shares, [LIVER, LESION], axis=0).max(axis=0)
     named = whole > others
@@ -267,7 +246,7 @@ def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 def _summary(found: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over the trials of one kind."""
+    """Means over the trials of one kind; what has no value (lesion Dice without lesions) is left out."""
 
     def mean(key: str) -> float:
         values = np.array([one[key] for one in found], float)
@@ -276,7 +255,7 @@ def _summary(found: list[dict[str, Any]]) -> dict[str, float]:
     lesions = sum(one["lesions"] for one in found)
     hits = sum(one["hits"] for one in found)
     errors = [abs(one["burden_error"]) for one in found]
-    return {
+    rows = {
         "images": len(found),
         "liver_dice": mean("liver_dice"),
         "worst_liver_dice": round(min(one["liver_dice"] for one in found), 3),
@@ -286,6 +265,7 @@ def _summary(found: list[dict[str, Any]]) -> dict[str, float]:
         "burden_bias_points": mean("burden_error"),
         "burden_mean_absolute_error_points": round(float(np.mean(errors)), 2),
     }
+    return {name: value for name, value in rows.items() if np.isfinite(value)}
 
 
 def _structures(found: list[dict[str, Any]]) -> dict[str, float]:

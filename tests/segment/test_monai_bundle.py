@@ -51,7 +51,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "configs" / "inference.yaml").write_text(plan, encoding="utf-8")
     calibration = {
         "temperature": 1.5,
-        "lesion_bias": -0.5,
         "liver_boundary_sd_mm": 1.0,
         "lesion_boundary_sd_mm": 2.0,
         "lesion_existence": [-2, 5, 1],
@@ -260,3 +259,10 @@ def test_shipped_bundle_is_sound() -> None:
     card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert "research use only" in card.lower()
     assert (bundle.folder / "LICENSE").is_file()
+
+
+def test_mr_is_not_trusted(toy: Path) -> None:
+    volume = body()
+    bright = Volume((volume.data + 1000).astype(np.int16), volume.grid, "MR", volume.origin)
+    findings = segment(toy, bright).findings
+    assert [(one.severity, one.invalidates) for one in findings] == [("error", ("*",))]

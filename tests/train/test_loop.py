@@ -153,17 +153,13 @@ def test_pack_turns_to_left_back_head(tmp_path: Path) -> None:
 
 def test_temperature_is_recovered() -> None:
     rng = np.random.default_rng(0)
-    truth = rng.integers(1, 3, (24, 24, 24)).astype(np.uint8)
-    true_temperature, true_bias = 2.0, -0.7
-    strength = rng.normal(0, 2, truth.shape)
-    chance = 1 / (1 + np.exp(-(strength / true_temperature + true_bias)))
-    truth = np.where(rng.random(truth.shape) < chance, LESION, LIVER).astype(np.uint8)
-    logits = np.full((9, *truth.shape), -30.0, np.float16)
+    strength = rng.normal(0, 2, (24, 24, 24))
+    chance = 1 / (1 + np.exp(-strength / 2.0))
+    truth = np.where(rng.random(strength.shape) < chance, LESION, LIVER).astype(np.uint8)
+    logits = np.full((9, *truth.shape), -60.0, np.float16)
     logits[LESION], logits[LIVER] = strength, 0.0
     trials = [calibrate.Trial("x", "CT", logits, truth) for _ in range(3)]
-    temperature, bias = calibrate.fit_temperature(trials)
-    assert temperature == pytest.approx(true_temperature, rel=0.12)
-    assert bias == pytest.approx(true_bias, abs=0.1)
+    assert calibrate.fit_temperature(trials) == pytest.approx(2.0, rel=0.12)
 
 
 def test_logistic_is_recovered() -> None:
