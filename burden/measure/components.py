@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects
 
 from burden.findings import Finding
+from burden.measure.touching import split_touching
 
 MIN_ML = 0.03
 """Smallest component of a model's output that counts as a lesion (a 3.9 mm sphere), mL."""
@@ -53,6 +54,7 @@ def separate(
     keep_all: bool,
     voxel_ml: float,
     world: NDArray[np.float64],
+    split: bool = False,
 ) -> Components:
     """Tell lesions apart, join them to the liver, and number them by volume.
 
@@ -70,12 +72,18 @@ def separate(
     keep_all
         Keep every component whatever its size (masks given by people).
     world
-        4 x 4 affine, only to break ties of volume in a way no axis order can change.
+        4 x 4 affine: spacing, and ties of volume broken in a way no axis order can change.
+    split
+        Tell bodies apart that only a neck joins (see :mod:`burden.measure.touching`); labels that
+        are given already are never split.
     """
     if given:
         labels = np.asarray(lesions).astype(np.int32)
     else:
         labels = np.asarray(cc3d.connected_components(lesions != 0, connectivity=26)).astype(np.int32)
+        if split:
+            a, b, c = np.linalg.norm(world[:3, :3], axis=0).tolist()
+            labels = split_touching(labels, (a, b, c))
     count = int(labels.max(initial=0))
     if count == 0:
         return Components(labels, (), liver, ())
