@@ -50,6 +50,7 @@ def cli() -> None:
     "--modality", type=click.Choice(["CT", "MR"]), help="What a NIfTI holds; guessed if left out."
 )
 @click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
+@click.option("--policy", type=FILE, help="Folder with the site's own limits and books; both are shown.")
 @click.option(
     "--draws",
     type=click.IntRange(0, 10000),
@@ -97,13 +98,15 @@ def series(**options: Any) -> None:
 @click.option("--facts", type=FILE, multiple=True, help=FACTS + ".")
 @click.option("--case", "case_file", type=FILE, help="case.json of an earlier run.")
 @click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
+@click.option("--policy", type=FILE, help="Folder with the site's own limits and books; both are shown.")
+@click.option("--what-if", "what_if", multiple=True, help="Suppose a fact otherwise: tumor.burden=48.")
 @_common
 def assess(**options: Any) -> None:
     """Apply the rule books to typed-in facts, a finished case, or both."""
     from dataclasses import asdict
 
     from burden.assess import assess as decide
-    from burden.assess import derive, load_books
+    from burden.assess import assess_locally, assess_with, derive, load_books, load_policy, pathway
     from burden.facts import Facts
     from burden.read import agreed_facts, checked_facts
     from burden.summary import verdict_page
@@ -117,12 +120,20 @@ def assess(**options: Any) -> None:
     entered = [checked_facts(path) for path in options["facts"]]
     facts, findings = agreed_facts([facts, *(one for one, _ in entered)])
     findings = (*(f for _, said in entered for f in said), *findings)
-    verdicts = decide(derive(facts), load_books(options["books"] or None))
+    books = load_books(options["books"] or None)
+    if options["policy"]:
+        verdicts = assess_locally(facts, books, load_policy(options["policy"], books))
+    else:
+        verdicts = decide(derive(facts), books)
+    supposed = [text.partition("=")[::2] for text in options["what_if"]]
+    changed = [s for s in assess_with(facts, books, dict(supposed)) if s.changes] if supposed else []
     record = {
         "assessments": [assessment_record(v) for v in verdicts],
+        "pathway": asdict(pathway(verdicts)),
+        "what_if": [{"book": s.now.book, "now": s.now.answer, "then": s.then.answer} for s in changed],
         "findings": [asdict(f) for f in findings],
     }
-    console.result(record, verdict_page(verdicts, findings))
+    console.result(record, verdict_page(verdicts, findings, changed if supposed else None))
 
 
 @cli.command()

@@ -40,6 +40,8 @@ class Job:
         What a NIfTI file holds, where the guess from its values is wrong.
     model
         Id of ``configs/models.yaml`` or a bundle folder; None for the default.
+    policy
+        Folder with the site's own limits and books, decided beside the published ones.
     strict
         Refuse to write a result about which there is an error-level finding.
     draws, seed
@@ -57,6 +59,7 @@ class Job:
     series: str | None = None
     modality: Modality | None = None
     books: tuple[str, ...] = ()
+    policy: Path | None = None
     strict: bool = False
     force: bool = False
     draws: int = 256
@@ -76,7 +79,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     BurdenError
         One clear sentence; nothing has been written then.
     """
-    from burden.assess import assess, derive, load_books, without_lesions
+    from burden.assess import assess, assess_locally, derive, load_books, load_policy, without_lesions
     from burden.measure import measure
     from burden.measure.phase import with_phase
     from burden.plan import make_plans
@@ -106,7 +109,8 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     _refuse_if_strict(job, findings)
     with clock.step("assess"):
         facts = derive(patient | measured.facts)
-        assessments = assess(facts, books)
+        local = load_policy(job.policy, books) if job.policy else None
+        assessments = assess_locally(facts, books, local) if local else assess(facts, books)
     case = Case(
         case_id=_case_id(study.volume),
         facts=facts,

@@ -18,6 +18,7 @@ from burden.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from burden.assess.rulebook import RuleBook
+    from burden.assess.suppose import Supposed
     from burden.plan import Planned
     from burden.read import Candidate
 
@@ -76,9 +77,17 @@ def _finding_line(finding: Finding) -> Text:
     return Text(f"{finding.severity}: {finding.text}", style=_SEVERITY_STYLE[finding.severity])
 
 
-def verdict_page(verdicts: Sequence[Assessment], findings: Iterable[Finding]) -> Group:
-    """Verdicts, below what is to be known about the facts they rest on."""
-    return Group(*(_finding_line(f) for f in findings), verdict_table(verdicts))
+def verdict_page(
+    verdicts: Sequence[Assessment],
+    findings: Iterable[Finding],
+    supposed: Iterable[Supposed] | None = None,
+) -> Group:
+    """Verdicts, below what is to be known about their facts; then what a supposition changes."""
+    changes = []
+    if supposed is not None:
+        lines = [f"  {s.now.title}: {s.now.answer} -> {s.then.answer}" for s in supposed]
+        changes = ["", "With the supposed facts:", *(lines or ["  no answer changes"])]
+    return Group(*(_finding_line(f) for f in findings), verdict_table(verdicts), *changes)
 
 
 def verdict_table(verdicts: Iterable[Assessment]) -> Table:
