@@ -16,6 +16,7 @@ from burden.compare.growth import remnant_growth
 from burden.compare.match import Match, match
 from burden.compare.response import Response, by_volume, respond
 from burden.compare.studies import Finished, open_finished
+from burden.errors import UsageError
 from burden.facts import Choice
 from burden.findings import Finding
 
@@ -61,6 +62,9 @@ def compare(
     )  # fmt: skip
     one, two = base.case, follow.case
     groups = match(one.lesions, two.lesions, base.lesions, follow.lesions, aligned.to_base)
+    if not any(f"flr.{remnant}.volume" in case.facts for case in (one, two)):
+        known = sorted({i.split(".")[1] for i in one.facts if i.startswith("flr.")})
+        raise UsageError(f"no such remnant: {remnant}.", hint=f"There are: {', '.join(known)}.")
     findings = tuple(_findings(one, two, aligned))
     comparable = not any(f.code == "not-comparable" for f in findings)
     response = respond(

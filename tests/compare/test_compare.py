@@ -303,6 +303,8 @@ def test_from_two_finished_folders(outs: tuple[Path, Path], tmp_path: Path) -> N
     assert {e["book"] for e in record["eligibility"]}
     burden = next(f for f in record["facts"] if f["fact"] == "tumor.burden")
     assert burden["change"] < 0
+    wrong = CliRunner().invoke(cli, [*arguments, "--remnant", "upper_half"])
+    assert "right_hepatectomy" in str(wrong.exception), "it says which there are"
     table = CliRunner().invoke(cli, arguments)
     assert table.exit_code == 0
     assert "gone" in table.stdout
