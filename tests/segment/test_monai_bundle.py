@@ -18,7 +18,7 @@ from burden.grid import Grid, reorder
 from burden.image import Origin, Segmentation, Volume
 from burden.resources import shipped
 from burden.segment.bundle import read_bundle, sha256_of
-from burden.segment.monai_bundle import from_bundle
+from burden.segment.monai_bundle import from_bundle, likely
 from burden.segment.network import folded_unet
 from burden.segment.sampling import from_upright, to_upright, upright_grid
 
@@ -264,5 +264,19 @@ def test_shipped_bundle_is_sound() -> None:
 def test_mr_is_not_trusted(toy: Path) -> None:
     volume = body()
     bright = Volume((volume.data + 1000).astype(np.int16), volume.grid, "MR", volume.origin)
-    findings = segment(toy, bright).findings
-    assert [(one.severity, one.invalidates) for one in findings] == [("error", ("*",))]
+    findings = [one for one in segment(toy, bright).findings if one.severity == "error"]
+    assert [one.invalidates for one in findings] == [("*",)]
+
+
+def test_unlikely_lesions_are_left_out_and_counted() -> None:
+    lesions = np.zeros((20, 20, 20), bool)
+    share = np.zeros(lesions.shape, np.float32)
+    for start, chance in ((1, 0.9), (12, 0.5)):
+        lesions[start : start + 5, 2:7, 2:7] = True
+        share[start : start + 5, 2:7, 2:7] = chance
+    # 1 mL each, so the logistic is over the mean probability alone: 0.9 -> 0.73, 0.5 -> 0.05
+    kept, findings = likely(lesions, share, (-8.0, 10.0, 1.0), 0.008)
+    assert kept[:10].sum() == 125
+    assert not kept[10:].any()
+    assert "1 spots (1.0 mL together)" in findings[0].text
+    assert likely(kept, share, (-8.0, 10.0, 1.0), 0.008)[1] == ()
