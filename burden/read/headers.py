@@ -33,8 +33,14 @@ _TAGS = (
     "InversionTime", "FlipAngle", "EchoNumbers", "DiffusionBValue", "TemporalPositionIdentifier",
     "AcquisitionNumber", "TriggerTime", "AcquisitionTime", "ContrastBolusStartTime", "PatientAge",
     "PatientSex", "PatientSize", "PatientWeight", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "ScanningSequence", "SequenceVariant", "BurnedInAnnotation",
 )  # fmt: skip
+# Where makers put the b-value before there was a tag for it: their mark, then the element.
+_PRIVATE_B = (
+    ((0x0019, 0x0010), "SIEMENS MR HEADER", (0x0019, 0x100C)),
+    ((0x2001, 0x0010), "PHILIPS IMAGING DD 001", (0x2001, 0x1003)),
+    ((0x0043, 0x0010), "GEMS_PARM_01", (0x0043, 0x1039)),
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class File:
     offset: int  # of the PixelData element; 0 where it cannot be found without parsing
     big_endian: bool
     sequence: dict[str, float]  # echo time and the like, where given
+    codes: str  # ScanningSequence and SequenceVariant, like GR/SP
+    burned_in: bool
     patient: dict[str, str]
 
 
@@ -103,7 +111,8 @@ def _wanted() -> list[Any]:
     """The tags as pydicom's numbers: looking up names costs a quarter of the reading."""
     from pydicom.tag import Tag
 
-    return [Tag(name) for name in _TAGS]
+    private = [Tag(place) for mark, _, value in _PRIVATE_B for place in (mark, value)]
+    return [*(Tag(name) for name in _TAGS), *private]
 
 
 @contextmanager
@@ -222,6 +231,8 @@ def _file(ds: Any, entry: Entry, offset: int) -> File:
         offset=offset,
         big_endian=not little,
         sequence={k: v for k, v in sequence.items() if v is not None},
+        codes="/".join((*_image_type(ds, "ScanningSequence"), *_image_type(ds, "SequenceVariant"))),
+        burned_in=_text(ds, "BurnedInAnnotation").upper() == "YES",
         patient={k: _text(ds, k) for k in ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")},
     )
 
@@ -288,6 +299,8 @@ def _slice(file: File, number: int, places: list[Any]) -> Slice:
     spacing = first(_vector, "PixelSpacing", 2)
     kind = first(_image_type, "FrameType") or file.image_type
     stack = [(key, first(_text, key)) for key in _STACK]
+    b_value = first(_number, "DiffusionBValue")
+    stack[0] = ("DiffusionBValue", first(_private_b) if b_value is None else f"{b_value:g}")
     slope = first(_number, "RescaleSlope")
     return Slice(
         file=file,
@@ -302,6 +315,25 @@ def _slice(file: File, number: int, places: list[Any]) -> Slice:
         stack=tuple((k, v) for k, v in [*stack, ("ImageType", "/".join(kind))] if v),
         image_type=kind,
     )
+
+
+def _private_b(ds: Any) -> str:
+    """b-value from a private element, "" where there is none."""
+    for place, mark, element in _PRIVATE_B:
+        if mark not in str(getattr(ds.get(place), "value", "")).upper():
+            continue
+        value: Any = getattr(ds.get(element), "value", None)
+        if isinstance(value, bytes):  # the private dictionary did not know its type
+            value = value.decode("ascii", "ignore").strip(" \0")
+        if isinstance(value, str):
+            value = value.split("\\")
+        try:
+            number = float(value if isinstance(value, (int, float)) else value[0])
+        except (TypeError, ValueError, IndexError):
+            continue
+        number %= 1e9 if mark.startswith("GEMS") else np.inf  # GE adds 1e9 to mark a true value
+        return f"{number:g}"
+    return ""
 
 
 def _axes(cosines: tuple[float, ...] | None) -> tuple[Vector, Vector] | None:

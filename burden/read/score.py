@@ -9,10 +9,11 @@ import numpy as np
 from burden.errors import GeometryError, InputError
 from burden.read import words
 from burden.read.headers import Slice
+from burden.read.sequences import mr_kind
 
 _COVERAGE_MM = 250.0  # more than a liver's height brings no more points
 _DRAWBACK_POINTS = 40.0
-_PHASE_POINTS = {"portal": 15.0, "hepatobiliary": 15.0, "arterial": 8.0, "delayed": 8.0}
+PHASE_POINTS = {"portal": 15.0, "hepatobiliary": 15.0, "arterial": 8.0, "delayed": 8.0}
 
 
 def never(slices: Sequence[Slice]) -> InputError | None:
@@ -64,10 +65,11 @@ def scored(slices: Sequence[Slice], phase: str) -> tuple[float, list[str]]:
         score -= 5.0
         reasons.append("derived image")
     if file.modality == "MR":
-        kind, points = words.mr_kind(file.sequence, dict(slices[0].stack), slices[0].image_type)
+        first = slices[0]
+        kind, points = mr_kind(file.sequence, dict(first.stack), first.image_type, file.codes)
         score += points
         reasons.append(kind)
-    score += _PHASE_POINTS.get(phase, 0.0)
+    score += PHASE_POINTS.get(phase, 0.0)
     if file.contrast:
         score += 5.0
         reasons.append("contrast given")

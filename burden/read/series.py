@@ -16,6 +16,7 @@ import numpy as np
 from burden.errors import GeometryError, InputError
 from burden.findings import Finding
 from burden.read import words
+from burden.read.dynamic import timed
 from burden.read.headers import Slice
 from burden.read.pixels import same_pixels
 from burden.read.score import extent, never, plane_of, scored
@@ -72,7 +73,7 @@ def groups_of(slices: Iterable[Slice]) -> list[Group]:
                 number += 1
                 name = (uid or "no-series-uid") + (f"#{number}" if number > 1 else "")
                 groups.append(_judged(name, part, members, len(parts)))
-    return sorted(groups, key=lambda g: (g.refused is not None, -g.score, g.uid))
+    return sorted(timed(groups), key=lambda g: (g.refused is not None, -g.score, g.uid))
 
 
 def _by_plane(slices: Sequence[Slice]) -> list[list[Slice]]:

@@ -7,7 +7,6 @@ one is stated in the reasons shown to the user.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 # The first pattern that matches wins: "late arterial" is arterial, "portal venous late" is delayed.
 _PHASES = (
@@ -43,6 +42,8 @@ def phase_of(description: str, contrast: str, delay_s: float | None) -> tuple[st
         for phase, low, high in (("arterial", 15, 48), ("portal", 50, 110), ("delayed", 150, 900)):
             if low <= delay_s <= high:
                 return phase, f"{delay_s:.0f} s after injection"
+        if delay_s > 900 and is_hepatobiliary(contrast):
+            return "hepatobiliary", f"{delay_s / 60:.0f} min after injection of {contrast}"
     return "", ""
 
 
@@ -52,18 +53,9 @@ def drawbacks(description: str, image_type: tuple[str, ...]) -> list[str]:
     return [reason for reason, pattern in _NOT_FOR_MEASURING if re.search(pattern, text)]
 
 
-def mr_kind(
-    times: Mapping[str, float], stack: Mapping[str, str], image_type: tuple[str, ...]
-) -> tuple[str, float]:
-    """What an MR sequence weighs, by its parameters and not its name, and its score points."""
-    echo, repetition = times.get("EchoTime"), times.get("RepetitionTime")
-    if "ADC" in image_type or "DiffusionBValue" in stack:
-        return "diffusion", -20.0
-    if echo is None or repetition is None:
-        return "weighting unknown", 0.0
-    if echo >= 50:
-        return "T2-weighted", 0.0
-    return ("T1-weighted", 5.0) if repetition < 1200 else ("intermediate weighting", -5.0)
+def is_hepatobiliary(agent: str) -> bool:
+    """Whether liver cells take the contrast agent up: gadoxetate or gadobenate."""
+    return bool(re.search(r"gadoxet|primovist|eovist|eob|gadobena|multihance", agent.lower()))
 
 
 def region_of(*texts: str) -> str:

@@ -41,6 +41,8 @@ def series(uid, description, *, count=60, step=4.0, axes=AXIAL, modality="CT", l
         "offset": 1000,
         "big_endian": False,
         "sequence": {},
+        "codes": "",
+        "burned_in": False,
         "patient": {},
     }
     fields.update({k: v for k, v in different.items() if k in fields})
@@ -127,6 +129,7 @@ def test_the_series_a_radiologist_would_take(study, seed):
         assert "sharp kernel" in by_uid["1.6"].reasons
         assert "PT, not CT or MR" in str(by_uid["1.13"].refused)
     else:
-        assert "diffusion" in by_uid["1.4"].reasons
+        assert "diffusion b = 800" in by_uid["1.4"].reasons
+        assert "ADC map" in by_uid["1.5"].reasons
         assert "T2-weighted" in by_uid["1.3"].reasons
         assert "a subtraction" in by_uid["1.6"].reasons

@@ -1,7 +1,13 @@
-"""Damaged bytes: every input is read or refused in one line, quickly, whatever was changed."""
+"""Damaged bytes: every input is read or refused in one line, quickly, whatever was changed.
+
+``BURDEN_FUZZ=5000`` tries that many damaged inputs instead of a few hundred.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import resource
 import time
 import zipfile
 
@@ -21,8 +27,11 @@ from burden.errors import BurdenError
 from burden.grid import Grid
 from burden.read import list_series, read_facts, read_mask, read_study
 
-EACH = 30  # mutations of each kind of file; 11 kinds
+KINDS = 13
+EACH = -(-int(os.environ.get("BURDEN_FUZZ", "330")) // KINDS)  # damaged inputs of each kind
 SECONDS = 10.0
+MEMORY_MB = 2048
+COUNTS = {"inputs": 0, "read": 0, "refused": 0}
 FACTS = """# patient
 patient.age: {value: 61, unit: year}
 patient.sex: female
@@ -31,6 +40,34 @@ tumor.grade: [G1, G2]
 primary.resected: yes
 lab.bilirubin: {value: 17.1, unit: umol/L, note: "taken in spring"}
 """
+
+
+TABLE = "case,patient.age,lab.bilirubin [umol/L],tumor.grade\nA,61,17.1,G1|G2\nB,<40,,G3\n"
+BUNDLE = {
+    "resourceType": "Bundle",
+    "timestamp": "2026-01-01T10:00:00Z",
+    "entry": [
+        {"resource": {"resourceType": "Patient", "birthDate": "1965-03", "gender": "female"}},
+        {
+            "resource": {
+                "resourceType": "Observation",
+                "status": "final",
+                "code": {"coding": [{"system": "http://loinc.org", "code": "1975-2"}]},
+                "valueQuantity": {"value": 17.1, "code": "umol/L", "comparator": "<"},
+                "effectiveDateTime": "2026-01-01",
+            }
+        },
+    ],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def told():
+    """Say how many inputs were tried, how many readings they took, and the largest memory."""
+    yield
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"\nfuzz: {COUNTS}, {memory} MB at most")
+    assert memory < MEMORY_MB
 
 
 def mutated(raw: bytes, rng: np.random.Generator) -> bytes:
@@ -66,6 +103,7 @@ def survives(read, *args) -> bool:
     except BurdenError as error:
         done = False
         message = str(error)
+    COUNTS["read" if done else "refused"] += 1
     assert time.monotonic() - start < SECONDS
     assert done or "\n" not in message
     return done
@@ -87,6 +125,7 @@ def test_dicom_series(make, tmp_path, syntax):
     originals = {file: file.read_bytes() for file in folder.iterdir()}
     rng = np.random.default_rng(1)
     for _ in range(EACH):
+        COUNTS["inputs"] += 1
         for file, raw in originals.items():
             file.write_bytes(mutated(raw, rng) if rng.random() < 0.4 else raw)
         survives(list_series, folder)
@@ -104,6 +143,7 @@ def test_enhanced_and_zipped(series_type, phantom, tmp_path):
     for path in (single, packed):
         raw = path.read_bytes()
         for _ in range(EACH):
+            COUNTS["inputs"] += 1
             path.write_bytes(mutated(raw, rng))
             survives(read_study, path)
 
@@ -117,14 +157,20 @@ def test_nifti_as_image_and_mask(tmp_path, name):
     raw = path.read_bytes()
     rng = np.random.default_rng(3)
     for _ in range(EACH):
+        COUNTS["inputs"] += 1
         path.write_bytes(mutated(raw, rng))
         survives(read_study, path)
         survives(read_mask, path, grid)
 
 
-def test_facts(tmp_path):
-    path = tmp_path / "facts.yaml"
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("facts.yaml", FACTS), ("facts.csv@A", TABLE), ("facts.json", json.dumps(BUNDLE))],
+)
+def test_facts(tmp_path, name, text):
+    path = tmp_path / name.partition("@")[0]
     rng = np.random.default_rng(4)
-    for _ in range(2 * EACH):
-        path.write_bytes(mutated(FACTS.encode(), rng))
-        survives(read_facts, path)
+    for _ in range(EACH):
+        COUNTS["inputs"] += 1
+        path.write_bytes(mutated(text.encode(), rng))
+        survives(read_facts, tmp_path / name)

@@ -7,6 +7,7 @@ import pytest
 
 from burden.errors import UsageError
 from burden.read import list_series, read_study
+from burden.read.sequences import mr_kind
 from burden.read.words import drawbacks, phase_of, region_of, sharp
 
 
@@ -164,4 +165,89 @@ def test_mr_sequences_are_told_apart_by_parameters(make):
     assert "T1-weighted" in found["1.2.1"].reasons
     assert found["1.2.1"].chosen
     assert "T2-weighted" in found["1.2.2"].reasons
-    assert "diffusion" in found["1.2.3"].reasons
+    assert "diffusion b = 800" in found["1.2.3"].reasons
+
+
+@pytest.mark.parametrize(
+    ("tags", "codes", "image_type", "kind"),
+    [
+        ({"EchoTime": 1.3, "RepetitionTime": 4, "FlipAngle": 10}, "GR/SP", (), "T1-weighted"),
+        ({"EchoTime": 2.4, "RepetitionTime": 110, "FlipAngle": 70}, "GR/SP", (), "T1-weighted"),
+        ({"EchoTime": 10, "RepetitionTime": 500}, "SE", (), "T1-weighted"),
+        ({"EchoTime": 92, "RepetitionTime": 1100}, "SE/SK", (), "T2-weighted"),  # single shot
+        ({"EchoTime": 80, "RepetitionTime": 4000, "InversionTime": 160}, "SE/IR", (), "T2-weighted"),
+        ({"EchoTime": 700, "RepetitionTime": 6000}, "SE", (), "MRCP"),
+        ({"EchoTime": 1.7, "RepetitionTime": 3.6, "FlipAngle": 60}, "GR/SS", (), "balanced (T2/T1)"),
+        ({"EchoTime": 15, "RepetitionTime": 150, "FlipAngle": 20}, "GR", (), "T2*-weighted"),
+        ({"EchoTime": 30, "RepetitionTime": 2500}, "SE", (), "intermediate weighting"),
+        ({"EchoTime": 1.3, "RepetitionTime": 4}, "GR/SP", ("DERIVED", "W"), "T1-weighted, water only"),
+        ({"EchoTime": 2.5, "RepetitionTime": 4}, "GR", ("OPP_PHASE",), "T1-weighted, opposed phase"),
+        ({"EchoTime": 60, "RepetitionTime": 6000}, "EP/SK", ("TRACEW",), "diffusion"),
+        ({"EchoTime": 60, "RepetitionTime": 6000}, "EP/SK", ("ADC",), "ADC map"),
+        ({}, "", (), "weighting unknown"),
+    ],
+)
+def test_mr_kinds(tags, codes, image_type, kind):
+    assert mr_kind(tags, {}, image_type, codes)[0] == kind
+
+
+def test_fat_only_images_are_a_last_resort():
+    times = {"EchoTime": 1.3, "RepetitionTime": 4.0}
+    assert mr_kind(times, {}, ("FAT",))[1] < mr_kind(times, {}, ("WATER",))[1] - 20
+
+
+@pytest.mark.parametrize(
+    ("mark", "place", "kind", "value", "shown"),
+    [
+        ((0x0019, 0x0010, "SIEMENS MR HEADER"), (0x0019, 0x100C), "IS", "600", "600"),
+        ((0x0043, 0x0010, "GEMS_PARM_01"), (0x0043, 0x1039), "IS", [1000000050, 8, 0, 0], "50"),
+        ((0x2001, 0x0010, "Philips Imaging DD 001"), (0x2001, 0x1003), "FL", 1000.0, "1000"),
+    ],
+)
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])
+def test_private_b_values(make, mark, place, kind, value, shown, syntax):
+    def edit(ds, k):
+        ds.add_new(mark[:2], "LO", mark[2])
+        ds.add_new(place, kind, value)
+
+    (found,) = list_series(make(modality="MR", description="x", edit=edit, syntax=syntax))
+    assert f"diffusion b = {shown}" in found.reasons
+
+
+def dynamic(make, agents, seconds, **tags):
+    """T1 series of one study, each with its agent and seconds after ten o'clock."""
+    for number, (agent, second) in enumerate(zip(agents, seconds, strict=True)):
+        clock = f"10{second // 60:02d}{second % 60:02d}.00"
+        own = {"EchoTime": 1.3, "RepetitionTime": 4.0, "FlipAngle": 10, "AcquisitionTime": clock}
+        own |= {"ContrastBolusAgent": agent} if agent else {}
+        folder = make(
+            f"mr/{number}",
+            uid=f"1.2.{number}",
+            modality="MR",
+            description="vibe",
+            shape=(9, 7, 5),
+            tags=own | tags,
+        )
+    return {c.uid: c.phase for c in list_series(folder.parent)}
+
+
+def test_dynamic_t1_by_the_clock(make):
+    found = dynamic(
+        make, ["", "Primovist", "Primovist", "Primovist", "Primovist"], [0, 90, 135, 270, 1300]
+    )
+    assert list(dict(sorted(found.items())).values()) == [
+        "non-contrast",
+        "arterial",
+        "portal",
+        "delayed",
+        "hepatobiliary",
+    ]
+
+
+def test_an_extracellular_agent_has_no_hepatobiliary_phase(make):
+    assert dynamic(make, ["", "Gadovist", "Gadovist"], [0, 90, 1300])["1.2.2"] == ""
+
+
+@pytest.mark.parametrize("agents", [["", "", ""], ["Gadovist"] * 3])
+def test_the_clock_says_nothing_without_a_before_and_after(make, agents):
+    assert set(dynamic(make, agents, [0, 90, 135]).values()) == {""}
