@@ -236,3 +236,20 @@ def test_a_straightened_stack_does_not_claim_its_source_positions(
         np.testing.assert_allclose(placed(seg, number), expected, atol=0.02)
     image = seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
     assert image.SpatialLocationsPreserved == "NO"
+
+
+def test_a_multiframe_source_still_gets_pictures_and_pdf(
+    case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+) -> None:
+    case = filed(small(case_of("bilobar"), ORDERS[0]), tmp_path / "in")
+    assert case.images is not None
+    origin = case.images.volume.origin
+    one_file = replace(origin, files=origin.files[:1] * len(origin.files))
+    volume = replace(case.images.volume, origin=one_file)
+    case = replace(case, images=replace(case.images, volume=volume))
+    found = write_case(case, tmp_path / "out")
+    assert [f.text.split(" was")[0] for f in found] == ["dicom/seg.dcm", "dicom/sr.dcm"]
+    assert "multi-frame" in found[0].text
+    names = {p.name for p in (tmp_path / "out" / "dicom").rglob("*.dcm")}
+    assert names > {"report.dcm", "01.dcm"}
+    assert found[0].text in (tmp_path / "out" / "report.html").read_text()
