@@ -21,6 +21,10 @@ CONVINCING_ML = 150.0
 CONVINCING_SHARE = 0.6
 USUAL_ML = (500.0, 8000.0)
 THICK_MM = 5.0
+METAL_HU = 3000.0
+"""Denser than any bone or contrast medium in a vessel; clips, stents, coils and ports reach it."""
+METAL_ML = 0.05
+NEAR_MM = 20.0
 CUT_CODE = "liver-cut-by-field-of-view"
 BLIND_CODE = "non-contrast-ct"
 _LOST = (
@@ -73,6 +77,19 @@ def cut_area_mm2(liver: Mask, grid: Grid) -> float:
     return float(max(faces))
 
 
+def metal_ml(volume: Volume, liver: Mask) -> float:
+    """Volume as dense as metal within :data:`NEAR_MM` of the liver's bounding box, mL (CT)."""
+    if volume.modality != "CT" or not liver.any():
+        return 0.0
+    window = []
+    for axis in range(3):
+        there = np.flatnonzero(liver.any(axis=tuple(a for a in range(3) if a != axis)))
+        near = int(NEAR_MM / volume.grid.spacing[axis])
+        window.append(slice(max(int(there[0]) - near, 0), int(there[-1]) + near + 1))
+    dense = np.asarray(volume.data[window[0], window[1], window[2]]).astype(np.float32) >= METAL_HU
+    return float(np.count_nonzero(dense)) * volume.grid.voxel_ml
+
+
 def findings(
     volume: Volume, found: Segmentation, liver_ml: float, cut_mm2: float, lesions: int, *, given: bool
 ) -> Iterator[Finding]:
@@ -99,6 +116,15 @@ def findings(
             "warning",
             f"Slices are {thick:.1f} mm thick: RECIST 1.1 does not measure lesions under "
             f"{2 * thick:.0f} mm here.",
+        )
+    metal = metal_ml(volume, found.liver.data > 0)
+    if metal >= METAL_ML:
+        yield Finding(
+            "metal",
+            "warning",
+            f"{metal:.1f} mL in or beside the liver are as dense as metal: streaks may hide or imitate "
+            "lesions, and enhancement cannot be trusted.",
+            ("tumor.viable_volume",),
         )
     if volume.phase == "non-contrast" and volume.modality == "CT" and not given:
         yield Finding(

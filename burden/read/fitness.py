@@ -12,7 +12,9 @@ from burden.image import Volume
 _THICK_MM = 5.0  # RECIST 1.1 (S: Eisenhauer 2009): measurable from 10 mm at 5 mm slices, else 2 x slice
 _LIVER_MM = 120.0  # a slab lower than this cannot hold an adult liver
 _COARSE_MM = 2.0
+_BLUNT_MM = 5.0  # a lesion of 10 mm would be two pixels
 _NO_AIR_HU = -200
+_DIAMETERS = ("lesion.largest_diameter",)
 
 
 def fitness(volume: Volume, thickness: Sequence[float] = ()) -> list[Finding]:
@@ -36,7 +38,10 @@ def fitness(volume: Volume, thickness: Sequence[float] = ()) -> list[Finding]:
     in_plane = max(s for a, s in enumerate(grid.spacing) if a != axis)
     if in_plane > _COARSE_MM:
         text = f"Pixels are {in_plane:.3g} mm wide: diameters are uncertain by as much."
-        findings.append(Finding("coarse-matrix", "warning", text))
+        lost = _DIAMETERS if in_plane > _BLUNT_MM else ()
+        if lost:
+            text = f"Pixels are {in_plane:.3g} mm wide: too coarse for diameters by RECIST 1.1."
+        findings.append(Finding("coarse-matrix", "warning", text, lost))
     if volume.modality == "CT" and int(volume.data.min()) > _NO_AIR_HU:
         text = f"No value below {_NO_AIR_HU} HU: the image is clipped, or its values are not HU."
         findings.append(Finding("no-air", "warning", text))

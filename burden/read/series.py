@@ -22,6 +22,8 @@ from burden.read.pixels import same_pixels
 from burden.read.score import extent, never, plane_of, scored
 from burden.read.stack import MIN_SLICES, Stack, named_place, place, stack
 
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # all its multi-frame kinds begin so too
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
@@ -176,6 +178,14 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice], volumes:
     if bad:
         text = f"The series looks like {' and '.join(bad)}: choose another one if there is one."
         findings += (Finding("doubtful-series", "warning", text),)
+    if any(s.file.burned_in for s in slices):
+        text = "The header says that text is burned into the pixels: it may name the patient."
+        findings += (Finding("burned-in-annotation", "warning", text),)
+        reasons.append("text burned in")
+    elif first.file.sop_class.startswith(_SECONDARY_CAPTURE):
+        text = "A secondary capture: text may be burned into its pixels and name the patient."
+        findings += (Finding("burned-in-annotation", "warning", text),)
+        reasons.append("a secondary capture")
     plane = plane_of(first)
     return Group(
         uid, tuple(slices), built, refused, round(score, 1), tuple(reasons), phase, plane, findings

@@ -13,8 +13,9 @@ import pytest
 from burden.errors import GeometryError, NotALiverError
 from burden.facts import Choice, Facts, Interval
 from burden.grid import Grid
-from burden.image import Labels, Segmentation, Volume
+from burden.image import Labels, Origin, Segmentation, Volume
 from burden.measure import measure
+from burden.measure.check import metal_ml
 
 
 def codes(result: Any) -> set[str]:
@@ -161,3 +162,29 @@ def test_distances_to_the_capsule_and_the_hilum(toy: Callable[..., Any]) -> None
     without = measure(volume, found, Facts(), draws=0).facts["lesion.min_distance_hilum"]
     assert without.best is None
     assert "portal" in without.note
+
+
+def test_metal_in_the_liver_takes_enhancement_back(toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three).make()
+    clean = replace(volume, modality="CT", phase="portal")
+    data = volume.data.astype(np.float32).copy()
+    at = np.argwhere(found.liver.data > 0).mean(axis=0).astype(int)
+    data[tuple(slice(a, a + 4) for a in at)] = 3071.0
+    result = measure(replace(clean, data=data), found, Facts(), draws=0)
+    assert "metal" in codes(result)
+    assert not result.facts["tumor.viable_volume"].valid
+    assert result.facts["tumor.volume"].valid
+    without = measure(clean, found, Facts(), draws=0)
+    assert "metal" not in codes(without)
+    assert without.facts["tumor.viable_volume"].valid
+
+
+def test_metal_far_from_the_liver_does_not_matter() -> None:
+    grid = Grid((100, 8, 8), np.diag([2.0, 2.0, 2.0, 1.0]))
+    data, liver = np.zeros(grid.shape, np.int16), np.zeros(grid.shape, bool)
+    data[-10:], liver[:20] = 3071, True
+    origin = Origin("nifti", "x")
+    assert metal_ml(Volume(data, grid, "CT", origin), liver) == 0.0
+    liver[:85] = True
+    assert metal_ml(Volume(data, grid, "CT", origin), liver) == pytest.approx(10 * 8 * 8 * 0.008 / 2)
+    assert metal_ml(Volume(data, grid, "MR", origin), liver) == 0.0

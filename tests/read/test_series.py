@@ -251,3 +251,17 @@ def test_an_extracellular_agent_has_no_hepatobiliary_phase(make):
 @pytest.mark.parametrize("agents", [["", "", ""], ["Gadovist"] * 3])
 def test_the_clock_says_nothing_without_a_before_and_after(make, agents):
     assert set(dynamic(make, agents, [0, 90, 135]).values()) == {""}
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"BurnedInAnnotation": "YES"}, "text is burned into the pixels"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.2"}, "secondary capture"),
+        ({"BurnedInAnnotation": "NO"}, ""),
+    ],
+)
+def test_burned_in_text_is_warned_about(make, tags, words):
+    found = [f for f in read_study(make(tags=tags)).findings if f.code == "burned-in-annotation"]
+    assert bool(found) == bool(words)
+    assert all(words in f.text and f.severity == "warning" for f in found)

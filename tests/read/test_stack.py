@@ -279,3 +279,8 @@ def test_fitness_findings(make):
     )
     assert "no-air" in codes(read_study(make("e", intercept=1000.0)))
     assert "thick-slices" not in codes(read_study(make("f")))
+    coarse = read_study(make("g", spacing=(3.0, 3.0, 2.5)))
+    assert [f.invalidates for f in coarse.findings if f.code == "coarse-matrix"] == [()]
+    blunt = read_study(make("h", spacing=(6.0, 6.0, 2.5)))
+    lost = [f.invalidates for f in blunt.findings if f.code == "coarse-matrix"]
+    assert lost == [("lesion.largest_diameter",)]
