@@ -6,6 +6,7 @@ tags named here are ever read, so no name, identifier or date of a patient can l
 
 from __future__ import annotations
 
+import io
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from burden.read.sources import Entry
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MAX_INFLATED = 2**29
+_MAX_VALUE = 2**26  # bytes of one header value that are still read; frames of a thousand slices fit
 
 Vector = tuple[float, float, float]
 Tags = dict[str | int, Any]
@@ -107,6 +109,15 @@ class Slice:
     image_type: tuple[str, ...]
 
 
+class _Careful(io.BufferedReader):
+    """A file that gives no single header value of a size that only an attack has."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_VALUE:
+            raise ValueError("a header value of more than 64 MiB")
+        return super().read(size)
+
+
 @cache
 def _wanted() -> list[Any]:
     """The tags as pydicom's numbers: looking up names costs a quarter of the reading."""
@@ -137,7 +148,7 @@ def read_headers(entry: Entry) -> tuple[Slice, ...]:
     from pydicom import dcmread
 
     try:
-        with quiet_pydicom(), entry.path.open("rb") as stream:
+        with quiet_pydicom(), _Careful(io.FileIO(entry.path)) as stream:
             _refuse_bomb(stream)
             # Preamble or not: a data set without one is still DICOM.
             ds = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_wanted())
