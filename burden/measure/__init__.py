@@ -174,15 +174,16 @@ def _window(mask: NDArray[np.bool_]) -> Window:
 def _withdraw(facts: Iterable[Fact], said: tuple[Finding, ...]) -> Iterable[Fact]:
     """Facts as the findings leave them: taken back, or turned into lower bounds."""
     codes = {f.code: f.text for f in said}
+    hiding = next((codes[c] for c in check.HIDING_CODES if c in codes), None)
     for fact in facts:
         against = next((f for f in said if _names(f.invalidates, fact.id)), None)
         if against is not None:
             yield invalid(fact, against.text, OPTIONS if fact.id.startswith("frilling.") else ())
         elif check.CUT_CODE in codes and fact.id in _SEEN:
             yield at_least_seen(fact, codes[check.CUT_CODE])
-        elif check.BLIND_CODE in codes and fact.id in (*_SEEN[1:], "tumor.burden"):
+        elif hiding is not None and fact.id in (*_SEEN[1:], "tumor.burden"):
             ceiling = 100.0 if fact.id == "tumor.burden" else np.inf
-            yield at_least_seen(fact, codes[check.BLIND_CODE], ceiling)
+            yield at_least_seen(fact, hiding, ceiling)
         else:
             yield fact
 

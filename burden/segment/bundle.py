@@ -73,6 +73,8 @@ class Bundle:
     ----------
     structures
         Classes beside liver and lesion that are good enough to be given out.
+    lesion_recall
+        Share of the lesions of held-out CTs that it found; 1 where the card does not say.
     """
 
     folder: Path
@@ -83,6 +85,7 @@ class Bundle:
     coarse: Network
     calibration: Calibration
     structures: tuple[str, ...] = ()
+    lesion_recall: float = 1.0
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -114,6 +117,7 @@ def read_bundle(folder: Path) -> Bundle:
             coarse=_network(plan["networks"]["coarse"]),
             calibration=_calibration(meta["calibration"]),
             structures=_structures(plan["structures"]),
+            lesion_recall=float(meta.get("held_out", {}).get("CT", {}).get("lesion_recall", 1.0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(

@@ -188,3 +188,19 @@ def test_metal_far_from_the_liver_does_not_matter() -> None:
     liver[:85] = True
     assert metal_ml(Volume(data, grid, "CT", origin), liver) == pytest.approx(10 * 8 * 8 * 0.008 / 2)
     assert metal_ml(Volume(data, grid, "MR", origin), liver) == 0.0
+
+
+def test_what_an_overlooking_model_found_is_a_lower_bound() -> None:
+    """A burden called far too low must not look certain: no upper end, no draws, no probability."""
+    import numpy as np
+
+    from burden.facts import Fact, Interval
+    from burden.findings import Finding
+    from burden.measure import _withdraw
+
+    draws = np.linspace(1.0, 3.0, 11)
+    seen = Fact("tumor.burden", Interval(1, 3), "%", "measured", draws=draws, estimate=2.0)
+    said = (Finding("lesions-overlooked", "warning", "overlooks", ("frilling.*",)),)
+    (left,) = _withdraw([seen], said)
+    assert left.value == Interval(1, 100)
+    assert (left.draws, left.best) == (None, None)

@@ -280,3 +280,12 @@ def test_unlikely_lesions_are_left_out_and_counted() -> None:
     assert not kept[10:].any()
     assert "1 spots (1.0 mL together)" in findings[0].text
     assert likely(kept, share, (-8.0, 10.0, 1.0), 0.008)[1] == ()
+
+
+def test_a_model_that_overlooks_lesions_says_so() -> None:
+    from burden.segment.monai_bundle import misses
+
+    (said,) = misses(0.27)
+    assert said.code == "lesions-overlooked"
+    assert "27%" in said.text
+    assert misses(0.9) == ()
