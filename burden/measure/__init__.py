@@ -173,12 +173,12 @@ def _window(mask: NDArray[np.bool_]) -> Window:
 
 def _withdraw(facts: Iterable[Fact], said: tuple[Finding, ...]) -> Iterable[Fact]:
     """Facts as the findings leave them: taken back, or turned into lower bounds."""
-    codes = {f.code: f.text for f in said}
+    codes = {f.code: _brief(f.text) for f in said}
     hiding = next((codes[c] for c in check.HIDING_CODES if c in codes), None)
     for fact in facts:
         against = next((f for f in said if _names(f.invalidates, fact.id)), None)
         if against is not None:
-            yield invalid(fact, against.text, OPTIONS if fact.id.startswith("frilling.") else ())
+            yield invalid(fact, _brief(against.text), OPTIONS if fact.id.startswith("frilling.") else ())
         elif check.CUT_CODE in codes and fact.id in _SEEN:
             yield at_least_seen(fact, codes[check.CUT_CODE])
         elif hiding is not None and fact.id in (*_SEEN[1:], "tumor.burden"):
@@ -186,6 +186,11 @@ def _withdraw(facts: Iterable[Fact], said: tuple[Finding, ...]) -> Iterable[Fact
             yield at_least_seen(fact, hiding, ceiling)
         else:
             yield fact
+
+
+def _brief(text: str) -> str:
+    """What a finding says before its colon: a note beside every number need not say it all."""
+    return text.split(": ")[0].rstrip(".")
 
 
 def _names(patterns: tuple[str, ...], fact_id: str) -> bool:
