@@ -52,6 +52,9 @@ class Planned:
 def make_plans(facts: Facts, lesions: Sequence[Lesion], options: Options | None = None) -> Planned:
     """Search all plans of a case and describe those worth showing."""
     limits = options or Options()
+    cleared = facts.get("debulk.right_hepatectomy.percent")
+    if cleared is not None and not cleared.valid:  # lesions were overlooked or cut: no share holds
+        return Planned((), (), asdict(limits), why_not=cleared.note)
     try:
         chosen = choose(table_of(facts, lesions), limits)
     except CannotPlanError as reason:
