@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "burden"
 VALUES = {"errors", "grid", "image", "answer", "facts", "findings", "lesions", "case", "resources"}
 HEAVY = {"torch", "monai", "SimpleITK", "highdicom", "pydicom", "nibabel", "matplotlib", "jinja2"}
 ROOMS = {"read", "segment", "measure", "assess", "plan", "write"}
-SHELLS = {"cli", "batch", "compare", "node", "web", "cohort", "train"}
+SHELLS = {"cli", "batch", "compare", "evaluate", "node", "review", "cohort", "train"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,0 +1,42 @@
+"""Commands about the model: train it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from burden.cli.options import FILE, common, console_of
+
+
+@click.command()
+@click.argument("data", type=FILE)
+@click.option(
+    "--out", "-o", type=FILE, required=True, help="Checkpoints and the new bundle; resumed if there."
+)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0), help="Time for both stages; default: until done."
+)
+@click.option("--steps", type=click.IntRange(1), help="Steps of each stage instead of a time.")
+@click.option("--stage", type=click.Choice(["coarse", "fine"]), help="Train only this stage.")
+@click.option("--config", type=FILE, help="train.yaml; default: that of the shipped bundle.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@common
+def train(**options: Any) -> None:
+    """Train the default model on DATA: a folder of *_ct.nii.gz and *_label.nii.gz.
+
+    Stop it at any time; the same command goes on where it stopped. The bundle in OUT/bundle is
+    ready for `burden run --model OUT/bundle`.
+    """
+    from burden.errors import InputError
+    from burden.train.export import new_bundle
+    from burden.train.loop import train as run_training
+
+    console = console_of(options)
+    data, out = options.pop("data"), options.pop("out")
+    if not data.exists():
+        raise InputError("no such folder or pack.", where=data)
+    checkpoints = run_training(data, out, **options)
+    bundle = new_bundle(checkpoints, out / "bundle")
+    console.result({"bundle": str(bundle)}, f"Bundle: {bundle}")
