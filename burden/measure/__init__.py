@@ -73,12 +73,20 @@ class Measured:
 
 
 def measure(
-    volume: Volume, found: Segmentation, patient: Facts, *, draws: int = 256, seed: int = 0
+    volume: Volume,
+    found: Segmentation,
+    patient: Facts,
+    *,
+    draws: int = 256,
+    seed: int = 0,
+    companions: tuple[Volume, ...] = (),
 ) -> Measured:
     """Measure everything in :data:`MEASUREMENTS` on the native grid.
 
     Parameters
     ----------
+    companions
+        Other phases of the same study on the same frame of reference, each on its own grid.
     draws
         Joint draws of the measurement error; 0 takes the masks at their word, and every
         measured value is then one exact number.
