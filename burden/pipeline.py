@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from burden.findings import Finding
 from burden.image import Labels, Modality, Segmentation, Volume
 
 if TYPE_CHECKING:
+    from burden.assess.policy import Policy
     from burden.assess.rulebook import RuleBook
+    from burden.facts import Facts
     from burden.read import Study
-    from burden.segment import Progress
+    from burden.segment import ModelEntry, Progress, Segmenter
 
 PACKAGES = ("SimpleITK", "nibabel", "numpy", "scipy", "scikit-image", "pydicom", "torch", "monai")
 
@@ -79,17 +82,16 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     BurdenError
         One clear sentence; nothing has been written then.
     """
-    from burden.assess import assess, assess_locally, derive, load_books, load_policy, without_lesions
-    from burden.measure import measure
+    from burden.assess import load_books, load_policy
     from burden.measure.phase import with_phase
-    from burden.plan import make_plans
     from burden.read import agreed_facts, checked_facts, read_study
     from burden.write import check_out, write_case
 
-    clock = _Clock(progress)
+    clock = Clock(progress)
     check_out(job.out, force=job.force)
     entered = [checked_facts(path) for path in job.facts_files]
     books = load_books(job.books or None)
+    local = load_policy(job.policy, books) if job.policy else None
     with clock.step("read"):
         study = read_study(job.input, series=job.series, modality=job.modality)
     patient, contradictions = agreed_facts([study.patient, *(facts for facts, _ in entered)])
@@ -98,37 +100,72 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
         found, model = _segment(job, study.volume, clock.inside("segment"))
         volume, by_pixels = with_phase(study.volume, found)
         study = replace(study, volume=volume, findings=(*study.findings, *by_pixels))
-    with clock.step("measure"):
-        # What reading found out may invalidate measurements too.
-        found = replace(found, findings=(*study.findings, *found.findings))
-        measured = measure(study.volume, found, patient, draws=job.draws, seed=job.seed)
-    findings = (*measured.findings, *said)
-    if without_lesions(measured.facts):
-        text = "No lesion was found. The rule books presuppose liver metastases, so none is applied."
-        findings += (Finding("rules-not-applied", "info", text),)
-    _refuse_if_strict(job, findings)
-    with clock.step("assess"):
-        facts = derive(patient | measured.facts)
-        local = load_policy(job.policy, books) if job.policy else None
-        assessments = assess_locally(facts, books, local) if local else assess(facts, books)
-    case = Case(
-        case_id=_case_id(study.volume),
-        facts=facts,
-        lesions=measured.lesions,
-        assessments=assessments,
-        findings=findings,
-        manifest=_manifest(job, study, model, books, clock.seconds),
-        plans=make_plans(facts, measured.lesions).plans,
-        images=Images(study.volume, measured.liver, measured.lesion_labels, measured.segments),
-    )
+    # What reading found out may invalidate measurements too.
+    found = replace(found, findings=(*study.findings, *found.findings))
+    manifest = _manifest(job, study, model, books, clock.seconds)
+    case = conclude(study.volume, found, patient, books, manifest, local=local, said=said, clock=clock)
+    _refuse_if_strict(job, case.findings)
     with clock.step("write"):
         missing = write_case(case, job.out, force=job.force)
     return replace(case, findings=(*case.findings, *missing))
 
 
+def conclude(
+    volume: Volume,
+    found: Segmentation,
+    patient: Facts,
+    books: tuple[RuleBook, ...],
+    manifest: Manifest,
+    *,
+    local: Policy | None = None,
+    said: tuple[Finding, ...] = (),
+    clock: Clock | None = None,
+) -> Case:
+    """Everything after the masks: measure, assess, plan. Nothing is read or written.
+
+    A corrected mask goes through here again.
+
+    Parameters
+    ----------
+    patient
+        What was typed in or came with the images.
+    manifest
+        Its settings name the number of draws and their seed.
+    local
+        The site's own limits, decided beside the published ones.
+    said
+        Findings about the facts.
+    """
+    from burden.assess import assess, assess_locally, derive, without_lesions
+    from burden.measure import measure
+    from burden.plan import make_plans
+
+    clock = clock or Clock()
+    draws, seed = manifest.settings["draws"], manifest.settings["seed"]
+    with clock.step("measure"):
+        measured = measure(volume, found, patient, draws=draws, seed=seed)
+    findings = (*measured.findings, *said)
+    if without_lesions(measured.facts):
+        text = "No lesion was found. The rule books presuppose liver metastases, so none is applied."
+        findings += (Finding("rules-not-applied", "info", text),)
+    with clock.step("assess"):
+        facts = derive(patient | measured.facts)
+        assessments = assess_locally(facts, books, local) if local else assess(facts, books)
+    return Case(
+        case_id=_case_id(volume),
+        facts=facts,
+        lesions=measured.lesions,
+        assessments=assessments,
+        findings=findings,
+        manifest=manifest,
+        plans=make_plans(facts, measured.lesions).plans,
+        images=Images(volume, measured.liver, measured.lesion_labels, measured.segments),
+    )
+
+
 def _segment(job: Job, volume: Volume, progress: Progress) -> tuple[Segmentation, dict[str, Any]]:
     """Masks from the user, from the model, or some of each; and what the manifest says of it."""
-    from burden.segment import find_model, load_model
+    from burden.segment import find_model
     from burden.segment.masks import from_masks, with_masks
 
     model: dict[str, Any]
@@ -139,11 +176,19 @@ def _segment(job: Job, volume: Volume, progress: Progress) -> tuple[Segmentation
         found, model = from_masks(liver, lesions, segments), {"id": "given masks"}
     else:
         entry = find_model(job.model)
-        found = load_model(entry)(volume, device=job.device, progress=progress)
+        found = _loaded(entry)(volume, device=job.device, progress=progress)
         found = with_masks(found, liver, lesions, segments)
         hashes = {p.name: _sha256(p) for p in sorted(entry.folder.rglob("*.safetensors"))}
         model = {"id": entry.id, "sha256": hashes}
     return replace(found, findings=(*said, *found.findings)), model
+
+
+@lru_cache(maxsize=2)
+def _loaded(entry: ModelEntry) -> Segmenter:
+    """Load a model once a process: a batch or a node runs many studies through it."""
+    from burden.segment import load_model
+
+    return load_model(entry)
 
 
 def _mask(text: str | None, volume: Volume) -> tuple[Labels | None, tuple[Finding, ...]]:
@@ -224,15 +269,16 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-class _Clock:
+class Clock:
     """Times the steps and tells the progress display about them."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress = lambda _step, _fraction: None) -> None:
         self._progress = progress
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        """Time one step."""
         start = time.perf_counter()
         self._progress(name, 0.0)
         yield
@@ -240,4 +286,5 @@ class _Clock:
         self.seconds[name] = round(time.perf_counter() - start, 2)
 
     def inside(self, name: str) -> Progress:
+        """Progress of the parts of a step, told as progress of the step."""
         return lambda _detail, fraction: self._progress(name, min(fraction, 0.99))
