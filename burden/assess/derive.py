@@ -13,7 +13,7 @@ import numpy as np
 
 from burden.assess import grade, resection
 from burden.assess.explain import fact_text, value_text
-from burden.assess.propagate import DERIVED, choice, combined, joint, mapped, numbers, options_of
+from burden.assess.propagate import DERIVED, Array, choice, combined, joint, mapped, numbers, options_of
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.findings import Finding
 from burden.vocabulary import YES_NO
@@ -80,12 +80,34 @@ def _contradiction(given: Fact, new: Fact) -> Finding:
     )
 
 
+def mosteller(height: Array, weight: Array) -> Array:
+    """Body surface, m2, from cm and kg."""
+    area: Array = np.sqrt(height * weight / 3600)
+    return area
+
+
+def vauthey(area: Array) -> Array:
+    """Liver volume expected of a body surface (m2), mL."""
+    return -794.41 + 1267.28 * area
+
+
+def share(part: Array, whole: Array) -> Array:
+    """Percent."""
+    return 100 * part / whole
+
+
+def share_of_all(part: Array, whole: Array) -> Array:
+    """Percent of what it is a part of: never above 100."""
+    found: Array = np.minimum(100.0, share(part, whole))
+    return found
+
+
 def _body_surface(facts: Facts) -> tuple[Fact, ...]:
     """Mosteller: square root of height (cm) x weight (kg) / 3600, m2."""
     inputs = numbers(facts, "patient.height", "patient.weight")
     if inputs is None:
         return ()
-    return combined("patient.bsa", lambda h, w: np.sqrt(h * w / 3600), inputs, source="Mosteller")
+    return combined("patient.bsa", mosteller, inputs, source="Mosteller")
 
 
 def _estimated_liver(facts: Facts) -> tuple[Fact, ...]:
@@ -93,9 +115,7 @@ def _estimated_liver(facts: Facts) -> tuple[Fact, ...]:
     inputs = numbers(facts, "patient.bsa")
     if inputs is None:
         return ()
-    return combined(
-        "liver.estimated_volume", lambda a: -794.41 + 1267.28 * a, inputs, source="Vauthey from BSA"
-    )
+    return combined("liver.estimated_volume", vauthey, inputs, source="Vauthey from BSA")
 
 
 def _standardised_remnants(facts: Facts) -> tuple[Fact, ...]:
@@ -109,7 +129,7 @@ def _standardised_remnants(facts: Facts) -> tuple[Fact, ...]:
         for plan in plans
         for fact in combined(
             f"flr.{plan}.sflr",
-            lambda volume, liver: 100 * volume / liver,
+            share,
             [facts[f"flr.{plan}.volume"]],
             estimated,
             source="remnant / estimated liver volume",
@@ -124,7 +144,7 @@ def _burden(facts: Facts) -> tuple[Fact, ...]:
         return ()
     found = combined(
         "tumor.burden",
-        lambda tumor, liver: np.minimum(100.0, 100 * tumor / liver),
+        share_of_all,
         inputs[:1],
         inputs[1:],
         source="tumor volume / liver volume",
@@ -133,13 +153,13 @@ def _burden(facts: Facts) -> tuple[Fact, ...]:
                  for f in found)  # fmt: skip
 
 
-def _portal_drainage(facts: Facts) -> tuple[Fact, ...]:
+def portal_drainage(facts: Facts) -> tuple[Fact, ...]:
     """S1 Table 2: from the distal stomach to the sigmoid colon, and the pancreas."""
     new = "primary.portal_drainage"
     return mapped(facts, "primary.site", new, _DRAINAGE, "from the site of the primary")
 
 
-def _bilobar(facts: Facts) -> tuple[Fact, ...]:
+def bilobar(facts: Facts) -> tuple[Fact, ...]:
     """Tumor in both hemilivers: by lesion counts, else by the distribution type."""
     new = "liver_disease.bilobar"
     counts = numbers(facts, "lesion.count_right", "lesion.count_left")
@@ -155,14 +175,14 @@ def _bilobar(facts: Facts) -> tuple[Fact, ...]:
     return mapped(facts, "frilling.type", new, by_type, "from the distribution type")
 
 
-def _extensive(facts: Facts) -> tuple[Fact, ...]:
+def extensive(facts: Facts) -> tuple[Fact, ...]:
     """Type III is disseminated, type I a single lesion; type II is for people to judge."""
     by_type = {"none": ("no",), "I": ("no",), "II": YES_NO, "III": ("yes",)}
     new = "liver_disease.extensive"
     return mapped(facts, "frilling.type", new, by_type, "from the distribution type")
 
 
-def _extrahepatic(facts: Facts) -> tuple[Fact, ...]:
+def extrahepatic(facts: Facts) -> tuple[Fact, ...]:
     """No disease elsewhere if both kinds of imaging exclude it; not all removed if some is there."""
     excluded = [
         options_of(facts, f"extrahepatic.excluded_{how}") for how in ("cross_sectional", "functional")
@@ -182,9 +202,9 @@ _RULES: tuple[Callable[[Facts], Iterable[Fact]], ...] = (
     _burden,
     grade.grades,
     grade.differentiation,
-    _portal_drainage,
-    _bilobar,
-    _extensive,
-    _extrahepatic,
+    portal_drainage,
+    bilobar,
+    extensive,
+    extrahepatic,
     resection.best_complete,
 )

@@ -75,7 +75,9 @@ def _many(fact: Fact) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 
 def _fact(facts: Facts, fact_id: str) -> Fact | None:
-    return facts.get(fact_id)
+    """The fact; None where nothing is known of it."""
+    fact = facts.get(fact_id)
+    return None if fact is None or _value(fact).is_unknown else fact
 
 
 def _value(fact: Fact | None) -> Interval:
