@@ -39,6 +39,9 @@ class Job:
     liver, lesions, segments
         Mask files that take the place of the model, each ``PATH`` or ``PATH@LABELS``
         (``seg.nii.gz@1,2``). With liver and lesions both given no model is loaded.
+    with_phase
+        ``PHASE=SERIES`` for each series used beside the one measured in, or ``none`` alone; left
+        out, the arterial phase is, where there is one on the same frame of reference.
     modality
         What a NIfTI file holds, where the guess from its values is wrong.
     model
@@ -49,17 +52,20 @@ class Job:
         Refuse to write a result about which there is an error-level finding.
     draws, seed
         Number of perturbed segmentations behind every P(met), and their random seed.
+    split
+        Tell touching lesions apart where the masks do not.
     """
 
     input: Path
     out: Path
-    facts: Path | tuple[Path, ...] | None = None
+    facts: tuple[Path, ...] = ()
     model: str | None = None
     liver: str | None = None
     lesions: str | None = None
     segments: str | None = None
     device: str = "auto"
     series: str | None = None
+    with_phase: tuple[str, ...] = ()
     modality: Modality | None = None
     books: tuple[str, ...] = ()
     policy: Path | None = None
@@ -67,11 +73,7 @@ class Job:
     force: bool = False
     draws: int = 256
     seed: int = 0
-
-    @property
-    def facts_files(self) -> tuple[Path, ...]:
-        """All files of clinical facts."""
-        return (self.facts,) if isinstance(self.facts, Path) else self.facts or ()
+    split: bool = True
 
 
 def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
@@ -89,11 +91,13 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
 
     clock = Clock(progress)
     check_out(job.out, force=job.force)
-    entered = [checked_facts(path) for path in job.facts_files]
+    entered = [checked_facts(path) for path in job.facts]
     books = load_books(job.books or None)
     local = load_policy(job.policy, books) if job.policy else None
     with clock.step("read"):
-        study = read_study(job.input, series=job.series, modality=job.modality)
+        study = read_study(
+            job.input, series=job.series, modality=job.modality, with_phase=job.with_phase
+        )
     patient, contradictions = agreed_facts([study.patient, *(facts for facts, _ in entered)])
     said = (*(finding for _, findings in entered for finding in findings), *contradictions)
     with clock.step("segment"):
@@ -103,7 +107,17 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     # What reading found out may invalidate measurements too.
     found = replace(found, findings=(*study.findings, *found.findings))
     manifest = _manifest(job, study, model, books, clock.seconds)
-    case = conclude(study.volume, found, patient, books, manifest, local=local, said=said, clock=clock)
+    case = conclude(
+        study.volume,
+        found,
+        patient,
+        books,
+        manifest,
+        companions=study.companions,
+        local=local,
+        said=said,
+        clock=clock,
+    )
     _refuse_if_strict(job, case.findings)
     with clock.step("write"):
         missing = write_case(case, job.out, force=job.force)
@@ -117,6 +131,7 @@ def conclude(
     books: tuple[RuleBook, ...],
     manifest: Manifest,
     *,
+    companions: tuple[Volume, ...] = (),
     local: Policy | None = None,
     said: tuple[Finding, ...] = (),
     clock: Clock | None = None,
@@ -131,6 +146,8 @@ def conclude(
         What was typed in or came with the images.
     manifest
         Its settings name the number of draws and their seed.
+    companions
+        Other phases of the study on the same frame of reference.
     local
         The site's own limits, decided beside the published ones.
     said
@@ -143,7 +160,10 @@ def conclude(
     clock = clock or Clock()
     draws, seed = manifest.settings["draws"], manifest.settings["seed"]
     with clock.step("measure"):
-        measured = measure(volume, found, patient, draws=draws, seed=seed)
+        split = manifest.settings.get("split", True)
+        measured = measure(
+            volume, found, patient, draws=draws, seed=seed, split=split, companions=companions
+        )
     findings = (*measured.findings, *said)
     if without_lesions(measured.facts):
         text = "No lesion was found. The rule books presuppose liver metastases, so none is applied."
@@ -247,6 +267,10 @@ def _manifest(
             "shape": list(volume.grid.shape),
             "spacing_mm": [round(s, 4) for s in volume.grid.spacing],
             "affine_lps": volume.grid.affine.round(6).tolist(),
+            "companions": [
+                {"series_uid": c.origin.series_uid, "phase": c.phase, "sha256": c.origin.sha256}
+                for c in study.companions
+            ],
         },
         model=model,
         books={book.id: str(book.version) for book in books},
@@ -255,6 +279,7 @@ def _manifest(
             "device": job.device,
             "draws": job.draws,
             "seed": job.seed,
+            "split": job.split,
             "strict": job.strict,
             "series": job.series or "",
             "masks_given": [n for n in ("liver", "lesions", "segments") if getattr(job, n)],

@@ -206,7 +206,7 @@ def series_table(candidates: Iterable[Candidate]) -> Table:
         table.add_column(column, overflow="fold")
     for c in candidates:
         table.add_row(
-            "yes" if c.chosen else "",
+            "yes" if c.chosen else c.companion,
             c.modality,
             str(c.slices),
             " x ".join(f"{s:.3g}" for s in c.spacing),

@@ -30,7 +30,7 @@ def test_truth_masks_give_what_is_expected(sample: Path, tmp_path: Path) -> None
     expected = yaml.safe_load((sample / "expected.yaml").read_text(encoding="utf-8"))
     truth = json.loads((sample / "truth.json").read_text(encoding="utf-8"))["facts"]
     masks = {n: str(sample / "truth" / f"{n}.nii.gz") for n in ("liver", "lesions", "segments")}
-    run(Job(sample / "dicom", tmp_path / "out", facts=sample / "facts.yaml", **masks))
+    run(Job(sample / "dicom", tmp_path / "out", facts=(sample / "facts.yaml",), **masks))
     case = json.loads((tmp_path / "out" / "case.json").read_text(encoding="utf-8"))
     for fact, tolerance in expected["within_percent_of_truth"].items():
         measured, known = case["facts"][fact]["value"], truth[fact]["value"]

@@ -23,6 +23,13 @@ from burden.cli.options import FACTS, FILE, common, console_of
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--series", help="Series to use: UID, or row of `burden series`.")
 @click.option(
+    "--with-phase",
+    multiple=True,
+    metavar="PHASE=SERIES",
+    help="Series of another phase to use beside it, like arterial=3, or `none`; by default the arterial "
+    "one, for viable tumor, if it is on the same frame of reference.",
+)
+@click.option(
     "--modality", type=click.Choice(["CT", "MR"]), help="What a NIfTI holds; guessed if left out."
 )
 @click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
@@ -35,6 +42,7 @@ from burden.cli.options import FACTS, FILE, common, console_of
     help="Perturbed segmentations behind every probability; 0 turns them off.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--split/--no-split", default=True, show_default=True, help="Tell touching lesions apart.")
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) where there is an error-level finding.")
 @click.option("--force", is_flag=True, help="Replace earlier results in OUT.")
 @common

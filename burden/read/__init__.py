@@ -18,6 +18,7 @@ from burden.findings import Finding
 if TYPE_CHECKING:
     from burden.grid import Grid
     from burden.image import Labels, Volume
+    from burden.read.companions import Companion
     from burden.read.series import Group
     from burden.read.sources import Source
 
@@ -49,6 +50,8 @@ class Candidate:
         Points; the highest one that is not refused is chosen.
     refused
         Why it cannot be used; "" if it can.
+    companion
+        The phase as which it is used beside the chosen one; "" if it is not.
     """
 
     uid: str
@@ -62,20 +65,32 @@ class Candidate:
     chosen: bool
     reasons: tuple[str, ...]
     refused: str = ""
+    companion: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What was read: the chosen volume, what to know about it, and what else there was."""
+    """What was read: the chosen volume, what to know about it, and what else there was.
+
+    Parameters
+    ----------
+    companions
+        Other phases on the same frame of reference, each on its own native grid.
+    """
 
     volume: Volume
     findings: tuple[Finding, ...]
     candidates: tuple[Candidate, ...]
     patient: Facts
+    companions: tuple[Volume, ...] = ()
 
 
 def read_study(
-    path: Path, *, series: str | None = None, modality: Literal["CT", "MR"] | None = None
+    path: Path,
+    *,
+    series: str | None = None,
+    modality: Literal["CT", "MR"] | None = None,
+    with_phase: Sequence[str] = (),
 ) -> Study:
     """Read the best series under ``path``, or the one named.
 
@@ -85,40 +100,59 @@ def read_study(
         UID of a candidate, or its row number in ``burden series``.
     modality
         Overrides the guess for NIfTI, which does not say; DICOM does.
+    with_phase
+        ``PHASE=SERIES`` for each phase to be used beside it, or ``none`` alone; left out, the
+        arterial one is, where there is one on the same frame of reference.
 
     Raises
     ------
     InputError
         If there is nothing that can be read exactly.
     UsageError
-        If ``series`` names none.
+        If ``series`` or ``with_phase`` names none.
     """
     from burden.errors import UsageError
-    from burden.read import dicom, nifti, sources
+    from burden.read import nifti, sources
 
     path = Path(path)
     with sources.opened(path) as source:
         if source.dicom:
-            found = dicom.look(source)
-            group = dicom.choose(source, found, series)
-            volume, findings, patient = dicom.build(source, found, group)
-            return Study(volume, findings, _candidates(found.groups, group), patient)
-        if series is not None:
+            return _dicom_study(source, series, with_phase)
+        if series is not None or tuple(with_phase) not in ((), ("none",)):
             raise UsageError("a NIfTI image has no series to choose.", where=path)
         entry = _only_nifti(source)
         volume, findings = nifti.read_nifti(entry, str(path), modality)
         return Study(volume, findings, (_nifti_candidate(volume),), Facts())
 
 
+def _dicom_study(source: Source, series: str | None, with_phase: Sequence[str]) -> Study:
+    from burden.read import companions, dicom
+
+    found = dicom.look(source)
+    group = dicom.choose(source, found, series)
+    beside, about_them = companions.pick(source, found, group, with_phase)
+    volume, findings, patient = dicom.build(source, found, group)
+    others = []
+    for one in beside:
+        other, said = companions.read(source, one)
+        others.append(other)
+        about_them += said
+    candidates = _candidates(found.groups, group, beside)
+    return Study(volume, (*findings, *about_them), candidates, patient, tuple(others))
+
+
 def list_series(path: Path) -> tuple[Candidate, ...]:
     """Every series under ``path``, the best first."""
-    from burden.read import dicom, nifti, sources
+    from burden.read import companions, dicom, nifti, sources
 
     path = Path(path)
     with sources.opened(path) as source:
         if source.dicom:
-            groups = dicom.look(source).groups
-            return _candidates(groups, None if groups[0].refused else groups[0])
+            found = dicom.look(source)
+            best = found.groups[0]
+            if best.refused:
+                return _candidates(found.groups, None)
+            return _candidates(found.groups, best, companions.pick(source, found, best, ())[0])
         return (_nifti_candidate(nifti.read_nifti(_only_nifti(source), str(path))[0]),)
 
 
@@ -196,11 +230,14 @@ def _nifti_candidate(volume: Volume) -> Candidate:
     )
 
 
-def _candidates(groups: tuple[Group, ...], chosen: Group | None) -> tuple[Candidate, ...]:
-    return tuple(_candidate(group, group is chosen) for group in groups)
+def _candidates(
+    groups: tuple[Group, ...], chosen: Group | None, beside: Sequence[Companion] = ()
+) -> tuple[Candidate, ...]:
+    phases = {id(one.group): one.phase for one in beside}
+    return tuple(_candidate(group, group is chosen, phases.get(id(group), "")) for group in groups)
 
 
-def _candidate(group: Group, chosen: bool) -> Candidate:
+def _candidate(group: Group, chosen: bool, companion: str) -> Candidate:
     return Candidate(
         uid=group.uid,
         description=group.slices[0].file.description,
@@ -213,4 +250,5 @@ def _candidate(group: Group, chosen: bool) -> Candidate:
         chosen=chosen,
         reasons=group.reasons,
         refused="" if group.refused is None else group.refused.what,
+        companion=companion,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,33 +70,39 @@ def choose(source: Source, found: Found, wanted: str | None) -> Group:
         If the wanted one, or every one, is refused.
     """
     if wanted is not None:
-        chosen = _named(found.groups, wanted)
-        if chosen is None:
-            raise UsageError(
-                f"no series {wanted!r} among the {len(found.groups)} found.",
-                where=source.path,
-                hint="`burden series INPUT` lists them.",
-            )
+        chosen = named(source, found, wanted)
     else:
         chosen = found.groups[0]
         if chosen.refused is not None:
             # The best of the refused ones is the one whose refusal the user needs to hear.
             chosen = max(found.groups, key=lambda g: (isinstance(g.refused, GeometryError), g.score))
     if chosen.refused is not None:
-        raise _refusal(source, found, chosen, wanted is not None)
+        raise refusal(source, found, chosen, by_name=wanted is not None)
     return chosen
 
 
-def _named(groups: Sequence[Group], wanted: str) -> Group | None:
-    exact = [g for g in groups if g.uid == wanted]
+def named(source: Source, found: Found, wanted: str) -> Group:
+    """The group of a UID, or of a row of ``burden series``.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    exact = [g for g in found.groups if g.uid == wanted]
     if exact:
         return exact[0]
-    if wanted.isdigit() and 1 <= int(wanted) <= len(groups):
-        return groups[int(wanted) - 1]
-    return None
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(found.groups):
+        return found.groups[int(wanted) - 1]
+    raise UsageError(
+        f"no series {wanted!r} among the {len(found.groups)} found.",
+        where=source.path,
+        hint="`burden series INPUT` lists them.",
+    )
 
 
-def _refusal(source: Source, found: Found, group: Group, by_name: bool) -> InputError:
+def refusal(source: Source, found: Found, group: Group, *, by_name: bool) -> InputError:
+    """The error for a refused group, saying so where it is only the best of several."""
     error = group.refused
     assert error is not None  # noqa: S101 - called for refused groups only
     kind = type(error) if isinstance(error, GeometryError) else NotAnImageError
@@ -109,11 +114,20 @@ def _refusal(source: Source, found: Found, group: Group, by_name: bool) -> Input
 
 def build(source: Source, found: Found, group: Group) -> tuple[Volume, tuple[Finding, ...], Facts]:
     """Volume of a group, what the reader should know about it, and the patient's facts."""
+    volume, about_pixels = built(source, group)
+    patient, about = patient_facts(group.slices[0].file.patient)
+    findings = [*found.findings, *_preferred(found, group), *group.findings, *about_pixels]
+    findings += [*fitness(volume, [s.thickness for s in group.slices]), *about]
+    return volume, tuple(findings), patient
+
+
+def built(source: Source, group: Group) -> tuple[Volume, list[Finding]]:
+    """Volume of a group, and what was done to make it one."""
     stack = group.stack
     assert stack is not None  # noqa: S101 - refused groups never come here
     modality: Modality = "CT" if group.modality == "CT" else "MR"
     data, digest = fill(stack.slices, modality, source.path)
-    findings = [*found.findings, *_preferred(found, group), *group.findings, *stack.findings]
+    findings = list(stack.findings)
     if stack.tilted:
         data, grid, finding = straightened(data, stack, modality)
         findings.append(finding)
@@ -130,10 +144,7 @@ def build(source: Source, found: Found, group: Group) -> tuple[Volume, tuple[Fin
         description=file.description,
         files=tuple(s.file.entry.name for s in stack.slices),
     )
-    volume = Volume(data, grid, modality, origin, phase=group.phase)
-    patient, about = patient_facts(file.patient)
-    findings += [*fitness(volume, [s.thickness for s in stack.slices]), *about]
-    return volume, tuple(findings), patient
+    return Volume(data, grid, modality, origin, phase=group.phase), findings
 
 
 def _grid(stack: Stack) -> Grid:
