@@ -43,6 +43,9 @@ class Lesion:
         ``model``, ``masks`` or ``edited by ... at ...``.
     touches_edge
         Whether it reaches the edge of the image, so that its size is a lower bound.
+    component
+        Id of the largest lesion of the connected body that it is part of: its own where it touches
+        no other. Lesions with one number were told apart at a neck; joining them undoes that.
     """
 
     id: int
@@ -63,3 +66,4 @@ class Lesion:
     source: str
     touches_edge: bool = False
     enhancement: str = ""
+    component: int = 0

@@ -79,12 +79,15 @@ def measure(
     *,
     draws: int = 256,
     seed: int = 0,
+    split: bool = True,
     companions: tuple[Volume, ...] = (),
 ) -> Measured:
     """Measure everything in :data:`MEASUREMENTS` on the native grid.
 
     Parameters
     ----------
+    split
+        Tell touching lesions apart where the masks do not (see :mod:`burden.measure.touching`).
     companions
         Other phases of the same study on the same frame of reference, each on its own grid.
     draws
@@ -100,7 +103,7 @@ def measure(
     """
     if not found.liver.grid.same_as(volume.grid):
         raise GeometryError("the masks are not on the grid of the image.", where=found.source)
-    scene, notes = prepare(volume, found, patient, draws=draws, seed=seed)
+    scene, notes = prepare(volume, found, patient, draws=draws, seed=seed, split=split)
     facts = [fact for measurement in MEASUREMENTS.values() for fact in measurement(scene)]
     cut = check.cut_area_mm2(_liver(found), volume.grid)
     given = drawn_by_people(found)
@@ -123,7 +126,7 @@ def drawn_by_people(found: Segmentation) -> bool:
 
 
 def prepare(
-    volume: Volume, found: Segmentation, patient: Facts, *, draws: int, seed: int
+    volume: Volume, found: Segmentation, patient: Facts, *, draws: int, seed: int, split: bool = True
 ) -> tuple[Scene, tuple[Finding, ...]]:
     """Cut to the liver, tell lesions apart, find segments, fill the table, draw."""
     given = drawn_by_people(found)
@@ -138,8 +141,9 @@ def prepare(
         keep_all=given,
         voxel_ml=grid.voxel_ml,
         world=grid.affine,
+        split=split,
     )
-    tissue = Tissue(grid, parts.liver, parts.labels, parts.boxes)
+    tissue = Tissue(grid, parts.liver, parts.labels, parts.boxes, parts.component)
     complete = check.cut_area_mm2(liver, volume.grid) < check.CUT_MM2
     anatomy = find_anatomy(found, tissue, window, complete=complete)
     portal = None if found.structures is None else found.structures.named("portal_vein")

@@ -34,6 +34,8 @@ class Components:
         1..n, largest volume first; 0 elsewhere.
     boxes
         Bounding box of each, in order.
+    component
+        For each lesion, the largest lesion of the connected body that it is part of.
     liver
         The liver with every lesion that touches it.
     findings
@@ -42,6 +44,7 @@ class Components:
 
     labels: LabelArray
     boxes: tuple[Box, ...]
+    component: tuple[int, ...]
     liver: Mask
     findings: tuple[Finding, ...]
 
@@ -81,14 +84,17 @@ def separate(
         labels = np.asarray(lesions).astype(np.int32)
     else:
         labels = np.asarray(cc3d.connected_components(lesions != 0, connectivity=26)).astype(np.int32)
-        if split:
-            a, b, c = np.linalg.norm(world[:3, :3], axis=0).tolist()
-            labels = split_touching(labels, (a, b, c))
+    bodies = labels
+    if split and not given:
+        a, b, c = np.linalg.norm(world[:3, :3], axis=0).tolist()
+        labels = split_touching(labels, (a, b, c))
     count = int(labels.max(initial=0))
     if count == 0:
-        return Components(labels, (), liver, ())
+        return Components(labels, (), (), liver, ())
     at = np.flatnonzero(labels)
     value = labels.ravel()[at]
+    body = np.zeros(count + 1, np.intp)
+    body[value] = bodies.ravel()[at]
     voxels = np.bincount(value, minlength=count + 1)
     floor = 1 if keep_all else max(MIN_VOXELS, int(np.ceil(MIN_ML / voxel_ml)))
     specks = (voxels > 0) & (voxels < floor)
@@ -102,11 +108,14 @@ def separate(
     new = np.zeros(count + 1, np.int32)
     new[order] = np.arange(1, order.size + 1)
     labels = new[labels]
+    _, first, which = np.unique(body[order], return_index=True, return_inverse=True)
+    component = tuple((first[which] + 1).tolist())
     return Components(
         labels=labels,
         boxes=tuple(b for b in find_objects(labels) if b is not None),
+        component=component,
         liver=liver | (labels > 0),
-        findings=tuple(_left_out(voxels, specks, outside, voxel_ml)),
+        findings=(*_left_out(voxels, specks, outside, voxel_ml), *_told_apart(component)),
     )
 
 
@@ -125,6 +134,21 @@ def _by_volume(
     place = np.round(world[:3, :3] @ mean + world[:3, 3:], 3)
     order = np.lexsort((place[0], place[1], -place[2], -voxels))
     return np.asarray(order[kept[order]])
+
+
+def _told_apart(component: tuple[int, ...]) -> list[Finding]:
+    count, bodies = len(component), len(set(component))
+    if count == bodies:
+        return []
+    return [
+        Finding(
+            "touching-lesions-split",
+            "info",
+            f"Touching lesions were told apart at their necks: {count} lesions in {bodies} connected "
+            "bodies. Lesions of one body have the same number under `component`; --no-split counts "
+            "bodies.",
+        )
+    ]
 
 
 def _left_out(voxels: NDArray[np.intp], specks: Mask, outside: Mask, voxel_ml: float) -> list[Finding]:

@@ -81,6 +81,7 @@ def lesion_rows(
                 p_lesion=float(chance[k]),
                 source=found.source,
                 touches_edge=_at_edge(box, tissue.lesions.shape, edges),
+                component=tissue.component[k] if tissue.component else k + 1,
             )
         )
     return tuple(rows)
@@ -139,12 +140,18 @@ def _existence(
     probability: NDArray[np.floating] | None,
     voxels: NDArray[np.intp],
 ) -> FloatArray:
-    """Probability that each component is a lesion: logistic in its mean probability and size."""
+    """Probability that each component is a lesion: logistic in its mean probability and size.
+
+    Lesions that were told apart have that of their component, for which the model was calibrated.
+    """
     if found.lesion_existence is None:
         return np.ones(len(voxels))
     mean = np.ones(len(voxels)) if probability is None else _means(tissue, probability, voxels)
     start, by_mean, by_size = found.lesion_existence
-    score = start + by_mean * mean + by_size * np.log10(voxels * tissue.grid.voxel_ml)
+    whole = np.arange(len(voxels)) if not tissue.component else np.array(tissue.component) - 1
+    size = np.bincount(whole, weights=voxels, minlength=len(voxels))[whole]
+    mean = np.bincount(whole, weights=mean * voxels, minlength=len(voxels))[whole] / size
+    score = start + by_mean * mean + by_size * np.log10(size * tissue.grid.voxel_ml)
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -50.0, 50.0))))
 
 

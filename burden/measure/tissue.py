@@ -27,12 +27,16 @@ class Tissue:
         1..n, largest volume first.
     boxes
         Bounding box of each lesion.
+    component
+        For each lesion, the largest lesion of the connected body that it is part of; empty where
+        each is its own.
     """
 
     grid: Grid
     liver: Mask
     lesions: NDArray[np.int32]
     boxes: tuple[Box, ...]
+    component: tuple[int, ...] = ()
 
     @cached_property
     def depth_mm(self) -> NDArray[np.float32]:

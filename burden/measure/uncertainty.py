@@ -109,7 +109,10 @@ def draw(
     spacing = tissue.grid.spacing
     liver_shift = errors.liver_mm * rng.standard_normal(draws)
     shared, own = rng.standard_normal((draws, 1)), rng.standard_normal((draws, len(rows)))
-    exists = rng.random((draws, len(rows))) < np.array([r.p_lesion for r in rows])
+    luck = rng.random((draws, len(rows)))[
+        :, [(r.component or r.id) - 1 for r in rows]
+    ]  # one body, one luck
+    exists = luck < np.array([r.p_lesion for r in rows])
     moved = {name: sd * rng.standard_normal(draws) for name, sd in sorted(anatomy.border_sd_mm.items())}
     size = np.array([r.equivalent_diameter_mm for r in rows])
     sd = np.minimum(errors.lesion_mm, errors.relative * size)

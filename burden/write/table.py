@@ -31,6 +31,7 @@ COLUMNS = (
     "mean_intensity",
     "enhancement",
     "p_lesion",
+    "component",
     "source",
     "note",
 )
@@ -65,6 +66,7 @@ def _cells(lesion: Lesion) -> list[str]:
         "mean_intensity": lesion.mean_intensity,
         "enhancement": lesion.enhancement,
         "p_lesion": lesion.p_lesion,
+        "component": lesion.component or lesion.id,
         "source": lesion.source,
         "note": "research use only" + edge,
     }
