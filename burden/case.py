@@ -84,7 +84,13 @@ class Assessment:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What it takes to repeat a result; holds no patient identifier."""
+    """What it takes to repeat a result; holds no patient identifier.
+
+    Parameters
+    ----------
+    review
+        Who corrected the masks of which earlier case, and how; empty for a case of `burden run`.
+    """
 
     created: str
     version: str
@@ -94,6 +100,7 @@ class Manifest:
     packages: Mapping[str, str]
     settings: Mapping[str, Any]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    review: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -199,8 +199,17 @@ def _segment(job: Job, volume: Volume, progress: Progress) -> tuple[Segmentation
         found = _loaded(entry)(volume, device=job.device, progress=progress)
         found = with_masks(found, liver, lesions, segments)
         hashes = {p.name: _sha256(p) for p in sorted(entry.folder.rglob("*.safetensors"))}
-        model = {"id": entry.id, "sha256": hashes}
+        model = {"id": entry.id, "sha256": hashes, **_errors(found)}
     return replace(found, findings=(*said, *found.findings)), model
+
+
+def _errors(found: Segmentation) -> dict[str, Any]:
+    """Errors that the model states, which a later correction of its masks needs again."""
+    return {
+        "liver_boundary_sd_mm": found.liver_boundary_sd_mm,
+        "lesion_boundary_sd_mm": found.lesion_boundary_sd_mm,
+        "lesions_may_be_false": found.lesion_existence is not None,
+    }
 
 
 @lru_cache(maxsize=2)

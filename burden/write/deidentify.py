@@ -46,6 +46,7 @@ def without_identifiers(case: Case) -> Case:
         packages=dict(old.packages),
         settings=tidy(old.settings),
         seconds=dict(old.seconds),
+        review=tidy(old.review),
     )
     facts = [replace(f, source=clean(f.source), note=clean(f.note)) for f in case.facts.values()]
     return replace(
