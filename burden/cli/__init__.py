@@ -7,7 +7,7 @@ import sys
 import click
 
 from burden import __version__
-from burden.cli import assess, learn, rules, study, tools
+from burden.cli import assess, batch, evaluate, learn, rules, study, tools
 from burden.console import fail
 from burden.errors import UsageError
 
@@ -19,12 +19,14 @@ COMMANDS: tuple[click.Command, ...] = (
     study.plan,
     study.compare,
     assess.assess,
+    batch.batch,
     rules.rules,
     tools.facts,
     tools.models,
     tools.doctor,
     tools.phantom,
     learn.train,
+    evaluate.evaluate,
 )
 """Every command, in one place; a new one is a module here and a line."""
 
