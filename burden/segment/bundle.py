@@ -33,6 +33,8 @@ class Network:
         Edge of the sliding window, voxels.
     overlap
         Overlap of neighbouring windows, fraction of the edge.
+    channels
+        1: intensity; 2: also intensity relative to the liver.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Network:
     spacing_mm: float
     window: int
     overlap: float
+    channels: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,10 @@ class Bundle:
 
     Parameters
     ----------
+    fine_mr
+        The fine network for MR; `fine` where the bundle has no other.
     structures
-        Classes beside liver and lesion that are good enough to be given out.
+        Classes beside liver and lesion that the coarse network finds well enough to be given out.
     lesion_recall
         Share of the lesions of held-out CTs that it found; 1 where the card does not say.
     """
@@ -82,6 +87,7 @@ class Bundle:
     version: str
     sha256: dict[str, str]
     fine: Network
+    fine_mr: Network
     coarse: Network
     calibration: Calibration
     structures: tuple[str, ...] = ()
@@ -114,6 +120,7 @@ def read_bundle(folder: Path) -> Bundle:
             version=str(meta["version"]),
             sha256={str(file): str(digest) for file, digest in meta["sha256"].items()},
             fine=_network(plan["networks"]["fine"]),
+            fine_mr=_network(plan["networks"].get("fine_mr", plan["networks"]["fine"])),
             coarse=_network(plan["networks"]["coarse"]),
             calibration=_calibration(meta["calibration"]),
             structures=_structures(plan["structures"]),
@@ -124,7 +131,7 @@ def read_bundle(folder: Path) -> Bundle:
             f"the settings of the model bundle are incomplete or of the wrong kind ({error}).",
             where=folder,
         ) from error
-    for network in (bundle.fine, bundle.coarse):
+    for network in (bundle.fine, bundle.fine_mr, bundle.coarse):
         _check_hash(bundle, network.weights)
     return bundle
 
@@ -144,7 +151,8 @@ def load_network(bundle: Bundle, network: Network, device: str) -> torch.nn.Modu
 
     path = bundle.folder / network.weights
     try:
-        net = build(network.name, {"features": list(network.features), "classes": network.classes})
+        shape = {"features": list(network.features)}
+        net = build(network.name, shape | {"classes": network.classes, "channels": network.channels})
         weights = safetensors.torch.load_file(path)
         net.load_state_dict({name: value.float() for name, value in weights.items()})
     except (OSError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
@@ -186,6 +194,7 @@ def _network(block: dict[str, Any]) -> Network:
         spacing_mm=float(block["spacing_mm"]),
         window=int(block["window"]),
         overlap=float(block["overlap"]),
+        channels=int(block.get("channels", 1)),
     )
 
 

@@ -42,3 +42,46 @@ def normalise_mr(image: torch.Tensor) -> torch.Tensor:
     low, high = (float(torch.quantile(body, share)) for share in (0.01, 0.995))
     low = min(low, 0.15 * high)
     return ((image - low) * (2 / max(high - low, 1e-6)) - 1).clamp(-1, 1)
+
+
+RELATIVE_HU = 60.0
+"""This far from the liver's own density is the end of the scale of `relative_to_liver` on CT."""
+RELATIVE_MR = 0.6
+"""The same on MR, as a part of the liver's intensity."""
+
+
+def relative_to_liver(image: torch.Tensor, level: float, *, is_mr: bool) -> torch.Tensor:
+    """How much darker or brighter than the liver, to [-1, 1].
+
+    Fat, contrast phase and MR sequence move the liver's own intensity by more than a lesion differs
+    from it; taken from that intensity, a lesion looks the same in all of them.
+
+    Parameters
+    ----------
+    image : float (..., i, j, k)
+        HU or MR intensities.
+    level : float
+        Intensity of the parenchyma (`liver_level`), in the same unit.
+    """
+    scale = RELATIVE_MR * max(level, 1e-6) if is_mr else RELATIVE_HU
+    return ((image - level) / scale).clamp(-1, 1)
+
+
+def liver_level(values: torch.Tensor) -> float:
+    """Most frequent intensity: that of the parenchyma while no one kind of lesion outnumbers it.
+
+    Parameters
+    ----------
+    values : float (n,)
+        Intensities inside the liver, lesions included; n > 0.
+    """
+    import torch
+
+    some = values[:: max(1, values.numel() // 100_000)]
+    low, high = (float(torch.quantile(some, share)) for share in (0.01, 0.99))
+    if high <= low:
+        return low
+    counts = torch.histc(some, 128, low, high)
+    bell = torch.exp(-0.5 * (torch.arange(-15, 16) / 5.0) ** 2)
+    smooth = torch.nn.functional.conv1d(counts[None, None], bell[None, None], padding=15)[0, 0]
+    return low + (int(smooth.argmax()) + 0.5) * (high - low) / 128

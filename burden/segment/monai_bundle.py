@@ -8,7 +8,8 @@ decision falls there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,27 @@ from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels, Segmentation
 from burden.segment.bundle import Bundle, Network, load_network, read_bundle
-from burden.segment.intensity import PAD, normalise_ct, normalise_mr
-from burden.segment.network import CLASS_NAMES, STRIDE
+from burden.segment.intensity import (
+    normalise_ct,
+    normalise_mr,
+    relative_to_liver,
+)
 from burden.segment.sampling import from_upright, to_upright
+from burden.segment.survey import (
+    LEAST_ML,
+    LESION,
+    LIVER,
+    MARGIN_MM,
+    Box,
+    Survey,
+    box_of,
+    box_on,
+    largest_component,
+    level_of,
+    look_round,
+    structures_of,
+)
+from burden.segment.windows import slide
 
 if TYPE_CHECKING:
     import torch
@@ -29,17 +48,9 @@ if TYPE_CHECKING:
     from burden.image import Volume
 
 Progress = Callable[[str, float], None]
-Box = tuple[slice, slice, slice]
 
-LIVER, LESION, SPLEEN = (CLASS_NAMES.index(name) for name in ("liver", "lesion", "spleen"))
-MARGIN_MM = 24.0
-"""Added on every side of the box the coarse network finds."""
 TOUCH_MM2 = 100.0
 """A liver that meets a side of the box over more than this goes on beyond it."""
-LEAST_ML = 30.0
-"""Less than this is taken as no liver."""
-
-
 LEAST_CHANCE = 0.3
 """Components less likely to be lesions are left out; on held-out cases this took away the false
 lesions of healthy livers and raised the lesion Dice."""
@@ -87,11 +98,34 @@ def from_bundle(folder: Path) -> BundleSegmenter:
     return BundleSegmenter(read_bundle(folder))
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the fine network saw.
+
+    Parameters
+    ----------
+    shares : float (classes, i, j, k)
+        Calibrated class probabilities.
+    grid
+        Where they are.
+    box
+        The same place in the indices of the image.
+    coarse
+        What the coarse network saw before.
+    """
+
+    shares: NDArray[np.float32]
+    grid: Grid
+    box: Box
+    coarse: Survey
+
+
 @dataclass(frozen=True)
 class BundleSegmenter:
-    """The networks of a checked bundle as a `Segmenter`."""
+    """The networks of a checked bundle as a `Segmenter`; each is loaded once, when first needed."""
 
     bundle: Bundle
+    _loaded: dict[tuple[str, str], torch.nn.Module] = field(default_factory=dict, compare=False)
 
     @property
     def source(self) -> str:
@@ -127,98 +161,92 @@ class BundleSegmenter:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         progress("resample", 0.0)
         values, grid = to_upright(volume, self.bundle.fine.spacing_mm)
-        normalise = normalise_ct if volume.modality == "CT" else normalise_mr
-        image = normalise(torch.from_numpy(values))
-        box = self._locate(image, device, progress)
-        if box is None:
+        seen = self.look(torch.from_numpy(values), grid, volume.modality, device, progress)
+        if seen is None:
             return self._nothing(volume)
-        logits, box = self._classify(image, box, device, progress)
-        corner, stop = [cut.start for cut in box], [cut.stop for cut in box]
-        return self._decide(self._probabilities(logits), grid.crop(corner, stop), volume, progress)
+        return self._decide(seen, volume, progress)
 
-    def _locate(self, image: torch.Tensor, device: str, progress: Progress) -> Box | None:
-        """Box of the liver and the spleen in the fine image, or None where there is no liver."""
+    def look(
+        self, raw: torch.Tensor, grid: Grid, modality: str, device: str, progress: Progress
+    ) -> Seen | None:
+        """Run both networks over an upright image at the fine spacing; None where there is no liver.
+
+        Parameters
+        ----------
+        raw : float (i, j, k)
+            HU or MR intensities.
+        grid
+            Where they are.
+        """
         import torch
 
-        plan = self.bundle.coarse
-        factor = round(plan.spacing_mm / self.bundle.fine.spacing_mm)
-        padding = [side for size in reversed(image.shape) for side in (0, -size % factor)]
-        small = torch.nn.functional.pad(image, padding, value=PAD)
-        small = torch.nn.functional.avg_pool3d(small[None, None], factor)[0, 0]
-        coarse = load_network(self.bundle, plan, device)
-        logits = slide(coarse, small, plan, device, lambda done: progress("locate", done))
-        best = logits.argmax(0).numpy()
-        voxel_ml = plan.spacing_mm**3 / 1000
-        liver = largest_component((best == LIVER) | (best == LESION))
-        if liver.sum() * voxel_ml < LEAST_ML:
+        image = normalise_ct(raw) if modality == "CT" else normalise_mr(raw)
+        plan, progressed = self.bundle.coarse, partial(progress, "locate")
+        coarse = look_round(self._net(plan, device), plan, image, grid, device, progressed)
+        box = box_of(coarse, self.bundle.fine.spacing_mm, image.shape)
+        if box is None:
             return None
-        spleen = largest_component(best == SPLEEN)
-        both = liver | spleen if spleen.sum() * voxel_ml > LEAST_ML else liver
-        margin = MARGIN_MM / plan.spacing_mm
-        spans = [(axis.min() - margin, axis.max() + 1 + margin) for axis in np.nonzero(both)]
-        cuts = [
-            slice(max(0, int(low * factor)), min(size, int(high * factor)))
-            for (low, high), size in zip(spans, image.shape, strict=True)
-        ]
-        return cuts[0], cuts[1], cuts[2]
+        relative = relative_to_liver(raw, level_of(raw, coarse), is_mr=modality == "MR")
+        both = torch.stack([image, relative])
+        shares, box = self._classify(both, box, modality, device, progress)
+        place = grid.crop([cut.start for cut in box], [cut.stop for cut in box])
+        return Seen(shares, place, box, coarse)
+
+    def _net(self, plan: Network, device: str) -> torch.nn.Module:
+        key = (plan.weights, device)
+        if key not in self._loaded:
+            self._loaded[key] = load_network(self.bundle, plan, device)
+        return self._loaded[key]
 
     def _classify(
-        self, image: torch.Tensor, box: Box, device: str, progress: Progress
-    ) -> tuple[torch.Tensor, Box]:
-        """Logits of the fine network in the box, which grows while the liver reaches its sides."""
-        plan = self.bundle.fine
-        fine = load_network(self.bundle, plan, device)
-        grown = 0
-        while True:
-            logits = slide(fine, image[box], plan, device, lambda done: progress("segment", done))
-            wider = _wider(box, logits.argmax(0).numpy(), tuple(image.shape), plan.spacing_mm)
-            if wider == box or grown == 2:
-                return logits, box
-            box, grown = wider, grown + 1
-
-    def _probabilities(self, logits: torch.Tensor) -> NDArray[np.float32]:
-        """Calibrated class probabilities, (classes, i, j, k)."""
+        self, image: torch.Tensor, box: Box, modality: str, device: str, progress: Progress
+    ) -> tuple[NDArray[np.float32], Box]:
+        """Calibrated probabilities in the box, which grows while the liver reaches its sides."""
         import torch
 
-        scaled = logits / self.bundle.calibration.temperature
-        shares: NDArray[np.float32] = torch.softmax(scaled, 0).numpy()
-        return shares
+        plan = self.bundle.fine if modality == "CT" else self.bundle.fine_mr
+        fine = self._net(plan, device)
+        grown = 0
+        while True:
+            inside = image[: plan.channels, box[0], box[1], box[2]]
+            logits = slide(fine, inside, plan, device, lambda done: progress("segment", done))
+            wider = _wider(box, logits.argmax(0).numpy(), tuple(image.shape[1:]), plan.spacing_mm)
+            if wider == box or grown == 2:
+                scaled = logits / self.bundle.calibration.temperature
+                shares: NDArray[np.float32] = torch.softmax(scaled, 0).numpy()
+                return shares, box
+            box, grown = wider, grown + 1
 
-    def _decide(
-        self, shares: NDArray[np.float32], grid: Grid, volume: Volume, progress: Progress
-    ) -> Segmentation:
+    def _decide(self, seen: Seen, volume: Volume, progress: Progress) -> Segmentation:
         """Bring probabilities to the native grid and choose the class of each voxel there."""
-        native_box = _box_on(volume.grid, grid)
+        shares, grid = seen.shares, seen.grid
+        native_box = box_on(volume.grid, grid)
         local = volume.grid.crop([cut.start for cut in native_box], [cut.stop for cut in native_box])
         lesion = from_upright(shares[LESION], grid, local)
-        best = from_upright(shares[LIVER] + shares[LESION], grid, local)
-        whole, winner = best.copy(), np.ones(local.shape, np.uint8)
-        for value in range(len(CLASS_NAMES)):
-            progress("decide", value / len(CLASS_NAMES))
-            if value in (LIVER, LESION):
-                continue
-            share = from_upright(shares[value], grid, local)
-            wins = share > best
-            winner[wins] = value
-            best[wins] = share[wins]
-        liver = filled(largest_component(winner == LIVER))
-        probability = np.zeros(volume.grid.shape, np.float16)
-        probability[native_box] = np.where(liver, lesion, 0)
-        lesions = liver & (lesion > 0.5 * whole) & (winner == LIVER)
-        lesions, left_out = likely(
-            lesions, lesion, self.bundle.calibration.lesion_existence, volume.grid.voxel_ml
-        )
-        findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(self.bundle.lesion_recall)
-        winner[liver] = LIVER
-        progress("decide", 1.0)
+        whole = from_upright(shares[LIVER] + shares[LESION], grid, local)
+        named = np.ones(local.shape, np.bool_)
+        for value in range(len(shares)):
+            progress("decide", value / len(shares))
+            if value not in (LIVER, LESION):
+                named &= whole >= from_upright(shares[value], grid, local)
+        liver = filled(largest_component(named))
         if liver.sum() * volume.grid.voxel_ml < LEAST_ML:
             return self._nothing(volume)
-        names = {CLASS_NAMES.index(name): name for name in self.bundle.structures}
-        winner[~np.isin(winner, list(names))] = 0
+        probability = np.zeros(volume.grid.shape, np.float16)
+        probability[native_box] = np.where(liver, lesion, 0)
+        lesions, left_out = likely(
+            liver & named & (lesion > 0.5 * whole),
+            lesion,
+            self.bundle.calibration.lesion_existence,
+            volume.grid.voxel_ml,
+        )
+        findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(self.bundle.lesion_recall)
+        placed = _placed(liver, native_box, volume.grid, {1: "liver"})
+        progress("decide", 1.0)
         return Segmentation(
-            liver=_placed(liver, native_box, volume.grid, {1: "liver"}),
+            liver=placed,
             lesions=_placed(lesions, native_box, volume.grid, {1: "lesion"}),
-            structures=_placed(winner, native_box, volume.grid, names) if names else None,
+            structures=structures_of(seen.coarse, self.bundle.structures, placed),
             lesion_probability=probability,
             liver_boundary_sd_mm=self.bundle.calibration.liver_boundary_sd_mm,
             lesion_boundary_sd_mm=self.bundle.calibration.lesion_boundary_sd_mm,
@@ -249,14 +277,6 @@ def _wider(box: Box, best: NDArray[np.integer], shape: tuple[int, ...], spacing_
         start = max(0, cut.start - more) if first else cut.start
         cuts.append(slice(start, min(shape[axis], cut.stop + more) if last else cut.stop))
     return cuts[0], cuts[1], cuts[2]
-
-
-def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest 6-connected component; an empty mask stays empty."""
-    import cc3d
-
-    component: NDArray[np.bool_] = np.asarray(cc3d.largest_k(mask, k=1, connectivity=6)) > 0
-    return component
 
 
 def likely(
@@ -308,61 +328,6 @@ def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
     whole: NDArray[np.bool_] = binary_fill_holes(mask)
     return whole
-
-
-def slide(
-    net: torch.nn.Module,
-    image: torch.Tensor,
-    plan: Network,
-    device: str,
-    progress: Callable[[float], None],
-) -> torch.Tensor:
-    """Logits (classes, i, j, k) of an image (i, j, k) in overlapping windows, padded with air."""
-    import torch
-    from monai.inferers.utils import sliding_window_inference
-
-    window = [min(plan.window, STRIDE * max(2, -(-size // STRIDE))) for size in image.shape]
-    strides = [max(1, int(edge * (1 - plan.overlap))) for edge in window]
-    counts = [
-        1 + max(0, -(-(size - edge) // step))
-        for size, edge, step in zip(image.shape, window, strides, strict=True)
-    ]
-    done = 0
-
-    def predict(batch: torch.Tensor) -> torch.Tensor:
-        nonlocal done
-        logits: torch.Tensor = net(batch).float()
-        done += len(batch)
-        progress(min(1.0, done / float(np.prod(counts))))
-        return logits
-
-    with (
-        torch.inference_mode(),
-        torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda")),
-    ):
-        logits = sliding_window_inference(
-            image[None, None],
-            roi_size=window,
-            sw_batch_size=1,
-            predictor=predict,
-            overlap=plan.overlap,
-            mode="gaussian",
-            padding_mode="constant",
-            cval=PAD,
-            sw_device=device,
-            device="cpu",
-        )
-    assert isinstance(logits, torch.Tensor)  # noqa: S101  # one output, so no tuple or dict
-    return logits[0].clone()
-
-
-def _box_on(grid: Grid, other: Grid) -> Box:
-    """Index box of `grid` that covers `other`."""
-    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-    places = grid.index(other.world(corners * np.array(other.shape) - 0.5))
-    low = np.clip(np.floor(places.min(axis=0)).astype(int), 0, np.array(grid.shape) - 1)
-    high = np.clip(np.ceil(places.max(axis=0)).astype(int) + 1, low + 1, grid.shape)
-    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
 
 
 def _placed(part: NDArray[np.generic], box: Box, grid: Grid, names: dict[int, str]) -> Labels:

@@ -35,7 +35,9 @@ At least twice this, for instance normalisation needs more than one cell at the 
 """
 
 
-def folded_unet(features: Sequence[int], classes: int = len(CLASS_NAMES)) -> torch.nn.Module:
+def folded_unet(
+    features: Sequence[int], classes: int = len(CLASS_NAMES), channels: int = 1
+) -> torch.nn.Module:
     """Build the network with random weights.
 
     Parameters
@@ -43,12 +45,15 @@ def folded_unet(features: Sequence[int], classes: int = len(CLASS_NAMES)) -> tor
     features : sequence of int, length 6
         Channels of the BasicUNet: five levels going down and the last one going up.
     classes : int
-        Number of output channels.
+        Number of output channels, the first ones of `CLASS_NAMES`.
+    channels : int
+        Number of input channels.
 
     Returns
     -------
     torch.nn.Module
-        Maps (batch, 1, i, j, k) to logits (batch, classes, i, j, k); i, j, k are multiples of `STRIDE`.
+        Maps (batch, channels, i, j, k) to logits (batch, classes, i, j, k); i, j, k are multiples of
+        `STRIDE`.
     """
     import torch
     from monai.networks.nets.basic_unet import BasicUNet
@@ -60,7 +65,7 @@ def folded_unet(features: Sequence[int], classes: int = len(CLASS_NAMES)) -> tor
             super().__init__()
             self.unet = BasicUNet(
                 spatial_dims=3,
-                in_channels=8,
+                in_channels=8 * channels,
                 out_channels=8 * classes,
                 features=tuple(int(width) for width in features),
                 norm=("instance", {"affine": True}),
@@ -73,7 +78,7 @@ def folded_unet(features: Sequence[int], classes: int = len(CLASS_NAMES)) -> tor
 
 
 def _fold(image: torch.Tensor) -> torch.Tensor:
-    """(b, 1, 2i, 2j, 2k) -> (b, 8, i, j, k)."""
+    """(b, c, 2i, 2j, 2k) -> (b, 8c, i, j, k)."""
     batch, channels, i, j, k = image.shape
     cells = image.reshape(batch, channels, i // 2, 2, j // 2, 2, k // 2, 2)
     return cells.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, 8 * channels, i // 2, j // 2, k // 2)
@@ -94,18 +99,19 @@ def build(name: str, args: Mapping[str, Any]) -> torch.nn.Module:
     ValueError
         If the name is not on the list or an argument is not an int or a list of six ints.
     """
-    if name != "FoldedUNet" or set(args) != {"features", "classes"}:
+    if name != "FoldedUNet" or set(args) != {"features", "classes", "channels"}:
         raise ValueError(f"unknown network {name!r} with arguments {sorted(args)}")
-    features, classes = args["features"], args["classes"]
+    features, classes, channels = args["features"], args["classes"], args["channels"]
     sane = (
         isinstance(features, list)
         and len(features) == 6
         and all(isinstance(width, int) and 0 < width <= 1024 for width in features)
         and isinstance(classes, int)
         and 0 < classes <= 256
+        and channels in (1, 2)
     )
     if not sane:
         raise ValueError(
-            f"network {name!r}: features must be six widths up to 1024 and classes up to 256"
+            f"network {name!r}: six widths up to 1024, classes up to 256 and 1 or 2 channels are allowed"
         )
-    return folded_unet(features, classes)
+    return folded_unet(features, classes, channels)

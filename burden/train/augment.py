@@ -57,15 +57,15 @@ def make_patch(cases: list[Healthy], recipe: Recipe, draw: Draw) -> tuple[torch.
 
     Returns
     -------
-    image : float (1, 1, p, p, p)
-        Network input, about -1 (air) to 1.
+    image : float (1, 2, p, p, p)
+        Network input, -1 to 1: intensity, and intensity relative to the liver.
     target : int64 (1, p, p, p)
         Class indices.
     """
     case = cases[draw.whole(0, len(cases) - 1)]
     hu, classes = _crop(case, recipe, draw)
     image, labels = synthesize(hu, classes, recipe, draw)
-    return image[None, None], labels.long()[None]
+    return image[None], labels.long()[None]
 
 
 def synthesize(
@@ -82,11 +82,26 @@ def synthesize(
 
     Returns
     -------
-    image : float (i, j, k)
-        Network input.
+    image : float (2, i, j, k)
+        Network input, -1 to 1: intensity, and intensity relative to the liver.
     labels : uint8 (i, j, k)
         Labels with lesions.
     """
+    import torch
+
+    image, labels, is_mr = scene(hu, classes, recipe, draw)
+    level = _level(image, labels, draw, is_mr=is_mr)
+    plain = intensity.normalise_mr(image) if is_mr else intensity.normalise_ct(image)
+    image = torch.stack([plain, intensity.relative_to_liver(image, level, is_mr=is_mr)])
+    if draw.chance(recipe.field_cut):
+        image, labels = _cut_field_of_view(image, labels, draw)
+    return image, labels
+
+
+def scene(
+    hu: torch.Tensor, classes: torch.Tensor, recipe: Recipe, draw: Draw
+) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """Like `synthesize`, in HU or MR units as a scanner would give them; and whether it is MR."""
     is_mr = draw.chance(recipe.mr)
     image = looks.mr_look(hu, classes, draw) if is_mr else looks.ct_look(hu, classes, recipe, draw)
     labels = classes
@@ -96,11 +111,21 @@ def synthesize(
         places = (classes == lesions.LIVER).numpy()
         drawn = lesions.draw_lesions(places, draw, look, recipe.spacing_mm)
         image, labels = lesions.paint(image, classes, drawn, draw, recipe.spacing_mm)
-    image = looks.scan(image, recipe, draw, is_mr=is_mr)
-    image = intensity.normalise_mr(image) if is_mr else intensity.normalise_ct(image)
-    if draw.chance(recipe.field_cut):
-        image, labels = _cut_field_of_view(image, labels, draw)
-    return image, labels
+    return looks.scan(image, recipe, draw, is_mr=is_mr), labels, is_mr
+
+
+def _level(image: torch.Tensor, labels: torch.Tensor, draw: Draw, *, is_mr: bool) -> float:
+    """Intensity of the parenchyma, about as well as it will be known when the model is used."""
+    parenchyma = labels == lesions.LIVER
+    if int(parenchyma.sum()) < 300:
+        bright = float(image.max())
+        return bright * draw.between(0.1, 0.8) if is_mr else draw.between(45, 130)
+    if draw.chance(0.4):
+        level = intensity.liver_level(image[parenchyma | (labels == lesions.LESION)])
+    else:
+        level = float(image[parenchyma].median())
+    wobble = draw.rng.normal()
+    return level * float(np.exp(0.05 * wobble)) if is_mr else level + 3 * wobble
 
 
 def _crop(case: Healthy, recipe: Recipe, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
@@ -147,8 +172,8 @@ def _cut_field_of_view(
     """End the scan inside the patch: beyond it there is padding and nothing to find."""
     image, labels = image.clone(), labels.clone()
     axis = 2 if draw.chance(0.75) else draw.whole(0, 1)
-    depth = round(draw.between(0.05, 0.6) * image.shape[axis])
-    start = 0 if draw.chance(0.5) else image.shape[axis] - depth
-    image.narrow(axis, start, depth).fill_(intensity.PAD)
+    depth = round(draw.between(0.05, 0.6) * labels.shape[axis])
+    start = 0 if draw.chance(0.5) else labels.shape[axis] - depth
+    image.narrow(axis + 1, start, depth).fill_(intensity.PAD)
     labels.narrow(axis, start, depth).zero_()
     return image, labels

@@ -7,15 +7,18 @@ found lesion one". Lesions are synthetic, so real performance is worse: the mode
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from burden.segment.bundle import Bundle, load_network, read_bundle
-from burden.segment.monai_bundle import filled, largest_component, slide
+from burden.grid import Grid
+from burden.segment.bundle import Bundle, read_bundle
+from burden.segment.monai_bundle import BundleSegmenter, filled
 from burden.segment.network import CLASS_NAMES
+from burden.segment.survey import largest_component
 from burden.train import augment
 from burden.train.draw import Draw
 from burden.train.lesions import LESION, LIVER
@@ -23,6 +26,7 @@ from burden.train.pack import load_pack
 from burden.train.settings import read_settings
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
 FOUND_OVERLAP = 0.1
@@ -37,20 +41,24 @@ class Trial:
 
     Attributes
     ----------
-    logits : float16 (classes, i, j, k)
+    logits : float16 (3, i, j, k)
+        Of background, liver and lesion.
     truth : uint8 (i, j, k)
     kind : str
         "CT" or "MR", with "healthy" before it when there are no lesions.
+    organs : list of float
+        Dice of each class beside liver and lesion by the coarse network.
     """
 
     case: str
     kind: str
     logits: NDArray[np.float16]
     truth: NDArray[np.uint8]
+    organs: list[float]
 
 
 def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 1) -> dict[str, Any]:
-    """Run the fine network on held-out cases with synthetic lesions and fit the calibration.
+    """Run the networks on held-out cases with synthetic lesions and fit the calibration.
 
     Parameters
     ----------
@@ -87,11 +95,12 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
     }
 
 
-def _trials(pack: Path, bundle: Bundle, repeats: int, seed: int) -> Any:
-    """Draw the images and run the network on them."""
+def _trials(pack: Path, bundle: Bundle, repeats: int, seed: int) -> Iterator[Trial]:
+    """Draw whole images of the held-out cases and segment them as a user's image would be."""
     settings = read_settings(bundle.folder / "configs" / "train.yaml")
-    recipe = next(stage.phases[0].recipe for stage in settings.stages if stage.name == "fine")
-    net = load_network(bundle, bundle.fine, "cpu")
+    recipe = next(stage.phases[-1].recipe for stage in settings.stages if stage.name == "fine")
+    raw_logits = replace(bundle, calibration=replace(bundle.calibration, temperature=1.0))
+    segmenter = BundleSegmenter(raw_logits)
     few = max(1, repeats // 3)
     kinds = {"CT": (0.0, 0.0, repeats), "healthy CT": (1.0, 0.0, few), "MR": (0.0, 1.0, few)}
     cases = load_pack(pack)
@@ -102,9 +111,32 @@ def _trials(pack: Path, bundle: Bundle, repeats: int, seed: int) -> Any:
             for turn in range(times):
                 draw = Draw(seed, 1000 * number + 100 * len(kind) + turn)
                 variant = replace(recipe, healthy=healthy, mr=mr)
-                image, truth = augment.synthesize(hu, classes, variant, draw)
-                logits = slide(net, image, bundle.fine, "cpu", lambda _: None)
-                yield Trial(case, kind, logits.half().numpy(), truth.numpy())
+                image, truth, _ = augment.scene(hu, classes, variant, draw)
+                yield _trial(segmenter, case, kind, image, truth)
+
+
+def _trial(
+    segmenter: BundleSegmenter, case: str, kind: str, image: torch.Tensor, truth: torch.Tensor
+) -> Trial:
+    """Segment one image; where the networks did not look, it is background for sure."""
+    grid = Grid.from_axes(tuple(image.shape), [segmenter.bundle.fine.spacing_mm] * 3, np.zeros(3))
+    modality = "MR" if kind == "MR" else "CT"
+    seen = segmenter.look(image, grid, modality, "cpu", lambda _step, _done: None)
+    logits = np.full((3, *image.shape), -15, np.float16)
+    logits[0] = 0
+    if seen is None:
+        return Trial(case, kind, logits, truth.numpy(), [0.0] * len(CLASS_NAMES[3:]))
+    others = np.delete(seen.shares, [LIVER, LESION], axis=0).max(axis=0)
+    some = np.stack([others, seen.shares[LIVER], seen.shares[LESION]])
+    logits[(slice(None), *seen.box)] = np.log(np.maximum(some, 3e-7))
+    best = seen.coarse.shares.argmax(0)
+    coarse_truth = truth.numpy()[1::2, 1::2, 1::2]
+    cut = tuple(slice(0, size) for size in coarse_truth.shape)
+    organs = [
+        _dice(best[cut] == value, there) if (there := coarse_truth == value).any() else np.nan
+        for value in range(3, len(CLASS_NAMES))
+    ]
+    return Trial(case, kind, logits, truth.numpy(), organs)
 
 
 def fit_temperature(trials: list[Trial]) -> float:
@@ -123,6 +155,7 @@ def fit_temperature(trials: list[Trial]) -> float:
             wanted.append(trial.truth.reshape(-1)[chosen])
     logits = torch.from_numpy(np.concatenate(some)).float()
     target = torch.from_numpy(np.concatenate(wanted)).long()
+    target[target > LESION] = 0
 
     def surprise(temperature: float) -> float:
         return float(torch.nn.functional.cross_entropy(logits / temperature, target))
@@ -180,9 +213,7 @@ def _compare(trial: Trial, temperature: float) -> dict[str, Any]:
         "burden_error": 100 * error,
         "liver_offset_mm": offset_mm(liver, true_liver, 2.0),
         "lesion_offset_mm": offset_mm(*pair, 2.0),
-        "structures": [
-            _dice(shares.argmax(0) == value, trial.truth == value) for value in range(3, len(shares))
-        ],
+        "structures": trial.organs,
     }
 
 
@@ -270,5 +301,5 @@ def _summary(found: list[dict[str, Any]]) -> dict[str, float]:
 
 def _structures(found: list[dict[str, Any]]) -> dict[str, float]:
     """Mean Dice of each class beside liver and lesion."""
-    means = np.mean([one["structures"] for one in found], axis=0)
+    means = np.nanmean([one["structures"] for one in found], axis=0)
     return {name: round(float(mean), 3) for name, mean in zip(CLASS_NAMES[3:], means, strict=True)}

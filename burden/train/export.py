@@ -80,13 +80,16 @@ def export(checkpoints: list[Path], bundle: Path, *, facts: dict[str, Any] | Non
         meta.setdefault("sha256", {})[file] = sha256_of(bundle / file)
         minutes = round(state["elapsed_s"] / 60, 1)
         meta.setdefault("training", {})[state["stage"]] = {"steps": state["step"], "minutes": minutes}
-        _set_widths(bundle / "configs" / "inference.yaml", state["stage"], state["features"])
+        _set_network(bundle / "configs" / "inference.yaml", state, file)
     meta_path.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
-def _set_widths(path: Path, stage: str, features: list[int]) -> None:
+def _set_network(path: Path, state: dict[str, Any], file: str) -> None:
     """Make inference.yaml build the network that was trained; one that already does stays as it is."""
     plan = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if plan["networks"][stage]["features"] != features:
-        plan["networks"][stage]["features"] = features
+    networks = plan["networks"]
+    before = networks.get(state["stage"], networks["fine"])
+    shape = {key: state[key] for key in ("features", "classes", "channels")}
+    if networks.get(state["stage"]) != (wanted := before | shape | {"weights": file}):
+        networks[state["stage"]] = wanted
         path.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")

@@ -140,6 +140,9 @@ def mr_look(hu: torch.Tensor, classes: torch.Tensor, draw: Draw) -> torch.Tensor
     values[3:] = np.sort(values[3:]) if draw.chance(0.5) else values[3:]
     values[-1] = draw.between(5, 80)  # bone
     out = torch.from_numpy(np.interp(hu.numpy(), knots, values).astype(np.float32))
+    # Tissues of one density differ on MR: bowel, muscle and fat vary from place to place.
+    shape = (hu.shape[0], hu.shape[1], hu.shape[2])
+    out *= torch.exp(draw.between(0, 0.5) * draw.field(shape, draw.between(6, 20)))
     liver = draw.between(60, 220)
     levels = {
         LIVER: liver,

@@ -111,14 +111,17 @@ class _Run:
 
         torch.manual_seed(seed)
         self.stage, self.path, self.device, self.seed = stage, path, device, seed
-        self.net = folded_unet(stage.features).to(device)
+        self.net = folded_unet(stage.features, stage.classes, stage.channels).to(device)
         self.ema = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=1e-3, weight_decay=stage.weight_decay
         )
         self.step, self.elapsed_s = 0, 0.0
+        before = path.with_name(f"{stage.starts_from}.pt")
         if path.exists():
             self._load()
+        elif stage.starts_from and before.exists():
+            self._start_from(before)
 
     def go(
         self,
@@ -158,12 +161,13 @@ class _Run:
         image, target = augment.make_patch(cases, phase.recipe, draw)
         if self.stage.merge_lesions:
             target = torch.where(target == LESION, LIVER, target)
+        target = torch.where(target < self.stage.classes, target, 0)
         warm_up = min(1.0, (self.step + 1) / 30)
         for group in self.optimiser.param_groups:
             group["lr"] = phase.learning_rate * warm_up * (1 - progress) ** self.stage.decay_power
             group["betas"] = (0.9, phase.beta2)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
-            logits = self.net(image.to(self.device))
+            logits = self.net(image[:, : self.stage.channels].to(self.device))
         weights = torch.tensor(phase.class_weights, device=self.device)
         loss = segmentation_loss(logits, target.to(self.device), weights)
         self.optimiser.zero_grad(set_to_none=True)
@@ -194,6 +198,8 @@ class _Run:
         state: dict[str, Any] = {
             "stage": self.stage.name,
             "features": list(self.stage.features),
+            "classes": self.stage.classes,
+            "channels": self.stage.channels,
             "net": self.net.state_dict(),
             "ema": self.ema,
             "optimiser": self.optimiser.state_dict(),
@@ -203,6 +209,14 @@ class _Run:
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.path)
+
+    def _start_from(self, path: Path) -> None:
+        """Take the averaged weights of another stage."""
+        import torch
+
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        self.net.load_state_dict(state["ema"])
+        self.ema = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
 
     def _load(self) -> None:
         """Go on from the checkpoint."""

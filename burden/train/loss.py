@@ -1,4 +1,4 @@
-"""Cross-entropy on all classes plus soft Dice on the whole liver and on lesions."""
+"""Cross-entropy on all classes plus soft Dice on the whole liver, on lesions and on the organs."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def segmentation_loss(
         (lesion, target == LESION),
     ):
         if bool(wanted.any()):
-            overlap = (predicted * wanted).sum()
-            loss = loss + 1 - (2 * overlap + 1) / (predicted.sum() + wanted.sum() + 1)
-    return loss
+            loss = loss + _one_minus_dice(predicted, wanted)
+    # Organs are few voxels: without a term of their own they are never learned.
+    organs = [value for value in range(LESION + 1, share.shape[1]) if bool((target == value).any())]
+    missed = [_one_minus_dice(share[:, value], target == value) for value in organs]
+    return loss + sum(missed, torch.zeros((), device=loss.device)) / max(1, len(missed))
+
+
+def _one_minus_dice(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    overlap = (predicted * wanted).sum()
+    return 1 - (2 * overlap + 1) / (predicted.sum() + wanted.sum() + 1)

@@ -44,13 +44,19 @@ class Stage:
     Attributes
     ----------
     name : str
-        "coarse" (locator) or "fine".
+        "coarse" (locator), "fine" (CT) or "fine_mr".
     features : tuple of 6 int
         Network widths.
     factor : int
         How many times coarser than the pack.
     merge_lesions : bool
         Train liver with lesions as one class.
+    classes : int
+        How many of `burden.segment.network.CLASS_NAMES` it tells apart; the rest is background.
+    channels : int
+        1: intensity; 2: also intensity relative to the liver.
+    starts_from : str
+        Stage whose weights it starts with; "" for random ones.
     share : float
         Part of the total time.
     steps : int
@@ -63,11 +69,14 @@ class Stage:
     features: tuple[int, ...]
     factor: int
     merge_lesions: bool
+    classes: int
+    channels: int
     share: float
     steps: int
     weight_decay: float
     decay_power: float
     phases: tuple[Phase, ...]
+    starts_from: str = ""
 
     def phase(self, progress: float) -> Phase:
         """The phase at this part of the run."""

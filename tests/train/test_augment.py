@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from burden.segment.intensity import PAD, normalise_ct, normalise_mr
+from burden.segment.intensity import (
+    PAD,
+    liver_level,
+    normalise_ct,
+    normalise_mr,
+    relative_to_liver,
+)
 from burden.segment.network import CLASS_NAMES
 from burden.train import augment, looks
 from burden.train.draw import Draw
@@ -33,7 +39,7 @@ def test_patch_is_in_range_and_repeatable(mr: float) -> None:
     for step in range(8):
         image, target = augment.make_patch([case()], recipe, Draw(0, step))
         again, same = augment.make_patch([case()], recipe, Draw(0, step))
-        assert image.shape == (1, 1, 32, 32, 32)
+        assert image.shape == (1, 2, 32, 32, 32)
         assert target.shape == (1, 32, 32, 32)
         assert bool(torch.isfinite(image).all())
         assert -1 <= float(image.min()) <= float(image.max()) <= 1
@@ -91,3 +97,38 @@ def test_window_and_percentiles() -> None:
     assert float(mr[0, 0, 0]) == -1
     assert float(mr[-1, -1, -1]) == 1
     assert bool((normalise_mr(torch.zeros(16, 16, 16)) == PAD).all())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.55])
+def test_level_is_that_of_the_parenchyma_although_lesions_take_half(share: float) -> None:
+    rng = np.random.default_rng(2)
+    number = 40_000
+    lesions = rng.uniform(20, 95, round(share * number))  # lesions differ among each other
+    liver = rng.normal(110, 9, number - len(lesions))
+    values = torch.from_numpy(rng.permutation(np.concatenate([lesions, liver])).astype(np.float32))
+    assert liver_level(values) == pytest.approx(110, abs=3)
+    assert liver_level(values * 7) == pytest.approx(770, abs=21)
+    assert liver_level(torch.full((5,), 40.0)) == 40
+
+
+def test_relative_intensity_is_the_same_in_every_phase_and_sequence() -> None:
+    offsets = torch.tensor([-100.0, -30.0, 0.0, 30.0])
+    for level in (40.0, 110.0):
+        relative = relative_to_liver(level + offsets, level, is_mr=False)
+        assert relative.tolist() == [-1, -0.5, 0, 0.5]
+    for level in (12.0, 900.0):
+        relative = relative_to_liver(level * torch.tensor([0.0, 0.7, 1, 1.3]), level, is_mr=True)
+        assert relative.tolist() == pytest.approx([-1, -0.5, 0, 0.5], abs=1e-5)
+
+
+def test_patches_are_seen_relative_to_their_own_liver() -> None:
+    middles = []
+    for step in range(20):
+        recipe = replace(PLAIN, patch=64, phases=(0, 0.4, 0.2, 0.4), fat=0.5)
+        image, target = augment.make_patch([case()], recipe, Draw(6, step))
+        where = target[0] == LIVER
+        if int(where.sum()) > 500:
+            middles.append((float(image[0, 0][where].median()), float(image[0, 1][where].median())))
+    plain, relative = np.std(middles, axis=0)
+    assert len(middles) > 8
+    assert relative < plain / 2

@@ -79,8 +79,8 @@ def test_finished_run_does_nothing_more(pack: Path, config: Path, tmp_path: Path
     first = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
     before = [state(path)["step"] for path in first]
     again = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
-    assert [path.name for path in again] == ["coarse.pt", "fine.pt"]
-    assert [state(path)["step"] for path in again] == before == [1, 1]
+    assert [path.name for path in again] == ["coarse.pt", "fine.pt", "fine_mr.pt"]
+    assert [state(path)["step"] for path in again] == before == [1, 1, 1]
 
 
 def test_new_bundle_holds_the_trained_network(pack: Path, config: Path, tmp_path: Path) -> None:
@@ -92,6 +92,9 @@ def test_new_bundle_holds_the_trained_network(pack: Path, config: Path, tmp_path
     assert all(torch.allclose(net[name], saved[name], atol=2e-3) for name in saved)
     meta = json.loads((bundle.folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
     assert meta["training"]["fine"]["steps"] == 1
+    assert bundle.fine.channels == bundle.fine_mr.channels == 2
+    assert bundle.fine.classes == 3
+    assert bundle.fine_mr.weights == "models/fine_mr.safetensors"
 
 
 def test_other_widths_are_refused(pack: Path, config: Path, tmp_path: Path) -> None:
@@ -115,10 +118,11 @@ def test_network_gives_one_logit_a_class_and_voxel() -> None:
     net = folded_unet(TINY)
     image = torch.zeros(1, 1, 32, 64, 32)
     assert net(image).shape == (1, len(CLASS_NAMES), 32, 64, 32)
+    assert folded_unet(TINY, 3, 2)(torch.cat([image, image], 1)).shape == (1, 3, 32, 64, 32)
     with pytest.raises(ValueError, match="unknown network"):
-        build("os.system", {"features": TINY, "classes": 9})
-    with pytest.raises(ValueError, match="features"):
-        build("FoldedUNet", {"features": [1, 2], "classes": 9})
+        build("os.system", {"features": TINY, "classes": 9, "channels": 1})
+    with pytest.raises(ValueError, match="six widths"):
+        build("FoldedUNet", {"features": [1, 2], "classes": 9, "channels": 1})
 
 
 def test_fold_and_unfold_keep_places() -> None:
@@ -156,9 +160,9 @@ def test_temperature_is_recovered() -> None:
     strength = rng.normal(0, 2, (24, 24, 24))
     chance = 1 / (1 + np.exp(-strength / 2.0))
     truth = np.where(rng.random(strength.shape) < chance, LESION, LIVER).astype(np.uint8)
-    logits = np.full((9, *truth.shape), -60.0, np.float16)
+    logits = np.full((3, *truth.shape), -60.0, np.float16)
     logits[LESION], logits[LIVER] = strength, 0.0
-    trials = [calibrate.Trial("x", "CT", logits, truth) for _ in range(3)]
+    trials = [calibrate.Trial("x", "CT", logits, truth, []) for _ in range(3)]
     assert calibrate.fit_temperature(trials) == pytest.approx(2.0, rel=0.12)
 
 
@@ -176,3 +180,12 @@ def test_surface_offset_of_a_grown_ball(shift: float) -> None:
     distance = np.sqrt(i**2 + j**2 + k**2)
     offset = calibrate.offset_mm(distance < 50 + shift, distance < 50, 2.0)
     assert offset == pytest.approx(shift, rel=0.15)
+
+
+def test_a_stage_starts_from_the_weights_of_another(pack: Path, config: Path, tmp_path: Path) -> None:
+    (fine,) = loop.train(pack, tmp_path, steps=2, device="cpu", config=config, stage="fine")
+    stage = next(one for one in settings.read_settings(config).stages if one.name == "fine_mr")
+    run = loop._Run(stage, tmp_path / "fine_mr.pt", "cpu", 0)
+    ema = torch.load(fine, weights_only=True)["ema"]
+    assert all(torch.equal(value, ema[name]) for name, value in run.net.state_dict().items())
+    assert run.step == 0
