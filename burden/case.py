@@ -10,6 +10,7 @@ from burden.answer import Answer
 from burden.facts import Facts
 from burden.findings import Finding
 from burden.lesions import Lesion
+from burden.options import Pathway
 
 if TYPE_CHECKING:
     from burden.image import Labels, Volume
@@ -35,6 +36,8 @@ class CriterionResult:
         ``criterion`` decides, ``contraindication`` vetoes, ``advisory`` only informs.
     p_met
         Fraction of draws in which it is met; None where no draws bear on it.
+    test
+        What is asked, in short: ``tumor.burden < 50 %``, ``all of 2``.
     margin
         How far the best value is on the met side (positive) or the unmet side (negative) of the
         limit, in ``unit``; None where it is not known or not a number.
@@ -50,6 +53,8 @@ class CriterionResult:
     margin: float | None = None
     unit: str = ""
     value: str = ""
+    test: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Assessment:
         Sentences: readings of the sources that give different answers here.
     what_if
         Sentences: the smallest changes that would change the answer.
+    short, version, status, inventory
+        Of the book: name for a label, version, status, rows of the inventory of published systems.
     purpose
         That of the book: with ``information`` a yes means that what it describes applies, and
         makes nobody eligible.
@@ -80,6 +87,10 @@ class Assessment:
     modality: str = ""
     note: str = ""
     purpose: Literal["eligibility", "information"] = "eligibility"
+    short: str = ""
+    version: str = ""
+    status: str = "released"
+    inventory: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,4 +135,5 @@ class Case:
     findings: tuple[Finding, ...]
     manifest: Manifest
     plans: tuple[Mapping[str, Any], ...] = ()
+    pathway: Pathway = field(default_factory=Pathway)
     images: Images | None = None

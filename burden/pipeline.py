@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from burden import __version__
 from burden.case import Case, Images, Manifest
@@ -54,6 +54,8 @@ class Job:
         Number of perturbed segmentations behind every P(met), and their random seed.
     split
         Tell touching lesions apart where the masks do not.
+    seg
+        Encoding of ``dicom/seg.dcm``.
     """
 
     input: Path
@@ -74,6 +76,7 @@ class Job:
     draws: int = 256
     seed: int = 0
     split: bool = True
+    seg: Literal["binary", "labelmap"] = "binary"
 
 
 def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
@@ -153,7 +156,7 @@ def conclude(
     said
         Findings about the facts.
     """
-    from burden.assess import assess, assess_locally, derive, without_lesions
+    from burden.assess import appraise, derive, without_lesions
     from burden.measure import measure
     from burden.plan import make_plans
 
@@ -170,7 +173,10 @@ def conclude(
         findings += (Finding("rules-not-applied", "info", text),)
     with clock.step("assess"):
         facts = derive(patient | measured.facts)
-        assessments = assess_locally(facts, books, local) if local else assess(facts, books)
+        plans = make_plans(facts, measured.lesions).plans
+        assessments, pathway = appraise(
+            facts, books, policy=local, lesions=measured.lesions, plans=plans
+        )
     return Case(
         case_id=_case_id(volume),
         facts=facts,
@@ -178,7 +184,8 @@ def conclude(
         assessments=assessments,
         findings=findings,
         manifest=manifest,
-        plans=make_plans(facts, measured.lesions).plans,
+        plans=plans,
+        pathway=pathway,
         images=Images(volume, measured.liver, measured.lesion_labels, measured.segments),
     )
 
@@ -289,6 +296,7 @@ def _manifest(
             "draws": job.draws,
             "seed": job.seed,
             "split": job.split,
+            "seg": job.seg,
             "strict": job.strict,
             "series": job.series or "",
             "masks_given": [n for n in ("liver", "lesions", "segments") if getattr(job, n)],

@@ -8,6 +8,7 @@ A cohort, or any table of a million rows, goes through the same books at once, d
 and ``criteria_table(table, book)`` gives every criterion of a book.
 """
 
+from burden.assess.appraise import appraise
 from burden.assess.check import check_books
 from burden.assess.decide import answers, assess, decide, without_lesions
 from burden.assess.derive import derive, disagreements
@@ -16,29 +17,28 @@ from burden.assess.evidence import evidence_for
 from burden.assess.explain import decided_by, explain, in_grey_zone
 from burden.assess.load import load_book, load_books, references
 from burden.assess.logic import Table, Verdicts, table_from, table_of
-from burden.assess.pathway import Option, Pathway, pathway
+from burden.assess.pathway import pathway
 from burden.assess.policy import Override, Policy, assess_locally, load_policy
 from burden.assess.rulebook import Criterion, Group, RuleBook
 from burden.assess.suppose import Supposed, assess_with
 from burden.assess.table import criteria_table, decide_table, derive_table, with_lesions
+from burden.assess.treat import planned, treated, with_treatment
 from burden.assess.what_if import Change, answer_with, single_changes
-from burden.assess.worth import Worth, worth_of_facts
+from burden.assess.worth import worth_of_facts
 
 __all__ = [
     "Change",
     "Criterion",
     "Group",
-    "Option",
     "Override",
-    "Pathway",
     "Policy",
     "RuleBook",
     "Supposed",
     "Table",
     "Verdicts",
-    "Worth",
     "answer_with",
     "answers",
+    "appraise",
     "assess",
     "assess_locally",
     "assess_with",
@@ -58,11 +58,14 @@ __all__ = [
     "load_books",
     "load_policy",
     "pathway",
+    "planned",
     "references",
     "single_changes",
     "table_from",
     "table_of",
+    "treated",
     "with_lesions",
+    "with_treatment",
     "without_lesions",
     "worth_of_facts",
 ]

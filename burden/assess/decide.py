@@ -9,6 +9,7 @@ import numpy as np
 
 from burden.answer import Answer
 from burden.assess.derive import derive, disagreements
+from burden.assess.describe import test_in_words
 from burden.assess.explain import value_text
 from burden.assess.logic import ANSWERS, Table, Verdicts, draws_of, evaluate, table_of
 from burden.assess.missing import missing_facts
@@ -90,6 +91,10 @@ def decide(book: RuleBook, facts: Facts, disagree: Iterable[Finding] = ()) -> As
         modality=book.modality,
         note=" ".join(filter(None, (book.note, _bounds_note(run)))),
         purpose=book.purpose,
+        short=book.short,
+        version=book.version,
+        status=book.status,
+        inventory=book.inventory,
     )
 
 
@@ -123,6 +128,8 @@ def _result(kind: Kind, path: str, node: Node, facts: Facts, run: _Evaluated) ->
         margin=margin(leaf, fact, answer) if leaf and fact else None,
         unit=leaf.unit if leaf else "",
         value=value_text(fact) if leaf else "",
+        test=test_in_words(node),
+        note=node.note,
     )
 
 

@@ -18,7 +18,7 @@ from burden.vocabulary import Entry, vocabulary
 _JOINS: tuple[str, ...] = get_args(Join)
 _OPS: tuple[str, ...] = get_args(Op)
 _BOOK_KEYS = {
-    "book", "version", "title", "modality", "purpose", "status", "inventory", "note",
+    "book", "version", "title", "short", "modality", "purpose", "status", "inventory", "note",
     "criteria", "contraindications", "advisories",
 }  # fmt: skip
 _NODE_KEYS = {"id", "text", "cite", "note", "decides"}
@@ -98,6 +98,7 @@ def load_book(path: Path) -> RuleBook:
         contraindications=_nodes(top, "contraindications"),
         advisories=_nodes(top, "advisories"),
         path=str(path),
+        short=text_of(top, "short", optional=True),
     )
     _distinct(book, top)
     return book

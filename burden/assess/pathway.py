@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from burden.answer import Answer
+from burden.assess.evidence import published, published_key
 from burden.assess.explain import decided_by
+from burden.assess.rulebook import LOCAL
 from burden.case import Assessment
+from burden.options import Option, Pathway, Question, State
 
 # S1, Figure 2 and text: surgery, transplantation of selected patients, liver-directed
 # treatment, to which S1 counts debulking as the alternative, then systemic treatment.
@@ -18,7 +19,6 @@ PREFACE = (
     "No option is recommended, and none is ruled out by anything but the criteria named."
 )
 
-State = Literal["eligible", "needs data", "ruled out"]
 _STATES: dict[Answer, State] = {
     Answer.YES: "eligible",
     Answer.UNKNOWN: "needs data",
@@ -26,46 +26,20 @@ _STATES: dict[Answer, State] = {
 }
 
 
-@dataclass(frozen=True)
-class Option:
-    """One published set of criteria as a place on the pathway.
+def pathway(assessments: Sequence[Assessment], questions: Sequence[Question] = ()) -> Pathway:
+    """The pathway view of the assessments of one patient (row H3); books that inform are no options.
 
     Parameters
     ----------
-    state
-        ``eligible`` means that these criteria are met, no more.
-    because
-        Texts of the criteria that rule it out, or that are still open.
-    missing
-        Ids of facts that are not known and could change the state, most deciding first.
-    conflicts
-        Sentences: readings of the papers that give different answers here.
+    questions
+        From `worth_of_facts`: what to find out next.
     """
-
-    modality: str
-    book: str
-    title: str
-    state: State
-    because: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    p_met: float | None = None
-    conflicts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pathway:
-    """All options in printed order, and what to know before reading them (row H3)."""
-
-    options: tuple[Option, ...]
-    notes: tuple[str, ...]
-
-
-def pathway(assessments: Sequence[Assessment]) -> Pathway:
-    """The pathway view of the assessments of one patient; books that inform are no options."""
     options = [_option(a) for a in assessments if a.purpose == "eligibility"]
     options.sort(key=lambda o: ORDER.index(o.modality) if o.modality in ORDER else len(ORDER))
     notes = [note for a in assessments if a.purpose == "information" for note in _notes(a)]
-    return Pathway(tuple(options), (PREFACE, *notes))
+    keys = dict.fromkeys(option.published for option in options if option.published)
+    outcomes = {key: published(key) for key in keys}
+    return Pathway(tuple(options), (PREFACE, *notes), tuple(questions), outcomes)
 
 
 def _option(a: Assessment) -> Option:
@@ -79,6 +53,9 @@ def _option(a: Assessment) -> Option:
         missing=a.missing if a.answer is Answer.UNKNOWN else (),
         p_met=a.p_met,
         conflicts=a.conflicts,
+        what_if=a.what_if,
+        name=a.short or a.title,
+        published=published_key(a.book.removesuffix(LOCAL), a.modality),
     )
 
 

@@ -11,14 +11,13 @@ from burden.assess.decide import assess, without_lesions
 from burden.assess.describe import test_in_words
 from burden.assess.load import limit_of, load_book
 from burden.assess.located import Located, only, read_located, text_of
-from burden.assess.rulebook import Criterion, Group, Node, RuleBook, walk
+from burden.assess.rulebook import LOCAL, Criterion, Group, Node, RuleBook, walk
 from burden.case import Assessment
 from burden.errors import RuleError
 from burden.facts import Facts
 from burden.vocabulary import vocabulary
 
 POLICY_FILE = "policy.yaml"
-LOCAL = ".local"  # ends the id of a book with local limits
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,7 @@ def with_overrides(book: RuleBook, overrides: Sequence[Override], site: str) -> 
         id=book.id + LOCAL,
         version=f"{book.version}+local",
         title=f"{book.title}, local policy of {site}",
+        short=f"{book.name}, local",
         criteria=changed(book.criteria),
         contraindications=tuple(map(changed, book.contraindications)),
         advisories=tuple(map(changed, book.advisories)),

@@ -11,6 +11,7 @@ from burden.case import Citation
 Op = Literal["<", "<=", ">", ">=", "==", "!=", "in"]
 Join = Literal["all", "any", "not", "at_least", "readings"]
 Kind = Literal["criterion", "contraindication", "advisory"]
+LOCAL = ".local"  # ends the id of a book with local limits
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class RuleBook:
         that what the book describes applies; it makes nobody eligible.
     inventory
         The rows of the inventory of published systems that it covers, e.g. ``C1``.
+    short
+        Name for a label, beside others of its modality.
     """
 
     id: str
@@ -90,6 +93,12 @@ class RuleBook:
     inventory: tuple[str, ...] = ()
     note: str = ""
     path: str = ""
+    short: str = ""
+
+    @property
+    def name(self) -> str:
+        """The short name where it has one, else the title."""
+        return self.short or self.title
 
     @property
     def root(self) -> Group:

@@ -15,6 +15,11 @@ from burden.facts import Choice, Facts, Interval
 from burden.vocabulary import vocabulary
 
 _SOURCE = "what if"
+NO_SINGLE = "No single change is enough"  # begins the sentence where nothing else can be said
+GROWTH_PER_WEEK = 2.0
+"""Points of remnant a week: the lower limit of kinetic growth of KGR (Shindoh 2013)."""
+# Up to which Ki-67 index (%) a grade holds in one of the readings, and how to say so.
+_KI67 = ((0.0, ""), (2.0, "at most 2 %"), (2.5, "below 3 %"), (3.0, ""), (20.0, "at most 20 %"))
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ def what_if(book: RuleBook, facts: Facts, answer: Answer) -> tuple[str, ...]:
     if len(stand) < 2:
         return ()
     listed = "; ".join(stand[:4]) + ("; ..." if len(stand) > 4 else "")
-    return (f"No single change is enough. In the way or open: {listed}.",)
+    return (f"{NO_SINGLE}. In the way or open: {listed}.",)
 
 
 def single_changes(book: RuleBook, facts: Facts) -> tuple[Change, ...]:
@@ -53,7 +58,27 @@ def single_changes(book: RuleBook, facts: Facts) -> tuple[Change, ...]:
             if answer_with(book, facts, fact_id, value) is Answer.YES:
                 found.append(Change(fact_id, value, _sentence(book, facts, fact_id, value)))
                 break
-    return tuple(found)
+    return (*found, *_by_ki67(book, facts))
+
+
+def _by_ki67(book: RuleBook, facts: Facts) -> Iterator[Change]:
+    """Where the grade is asked for, the Ki-67 index that would give a grade that does."""
+    asked = facts_in(book.root)
+    known = facts.get("tumor.ki67")
+    if "tumor.grade" not in asked or "tumor.ki67" in asked:
+        return
+    if known is not None and (known.value.is_exact or known.draws is not None):
+        return
+    most: tuple[float, str] | None = None
+    for point, words in _KI67:
+        if answer_with(book, facts, "tumor.ki67", Interval.exactly(point)) is not Answer.YES:
+            break
+        most = (point, words) if words else most
+    if most is None:
+        return
+    value = Interval(0.0, most[0])
+    if answer_with(book, facts, "tumor.ki67", value) is Answer.YES:
+        yield Change("tumor.ki67", value, f"Ki-67 index: would be met if known to be {most[1]}.")
 
 
 def answer_with(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choice) -> Answer:
@@ -72,6 +97,8 @@ def _candidates(book: RuleBook, facts: Facts, fact_id: str) -> Iterator[Interval
         yield from (Choice.of(option) for option in (*left, *become))
         return
     now = known.best if known is not None and isinstance(known.best, float | int) else None
+    if fact_id == "resection.complete_flr" and now == 0:
+        return  # no plan removes everything: a larger remnant would not help
     points = {p for limit in limits_on(book.root, fact_id) for p in around(limit, entry.unit)}
     for point in sorted(points, key=lambda p: abs(p - (now or 0.0))):
         if now is None:
@@ -85,10 +112,11 @@ def _candidates(book: RuleBook, facts: Facts, fact_id: str) -> Iterator[Interval
 def _sentence(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choice) -> str:
     known = facts.get(fact_id)
     now = value_text(known)
-    verb = "would be met if known to be" if now == "not known" else "would be met with"
+    unknown = now == "not known"
+    verb = "would be met if known to be" if unknown else "would be met"
     if isinstance(value, Choice):
         wanted = " or ".join(sorted(value.options))
-        return f"{_capital(fact_text(fact_id))}: {verb} {wanted} (now {now})."
+        return f"{_capital(fact_text(fact_id))}: {verb} {'' if unknown else 'with '}{wanted} (now {now})."
     limit = min(limits_on(book.root, fact_id), key=lambda x: abs(x - value.low))
     side = "below" if value.low < limit else "above" if value.low > limit else "at"
     unit = vocabulary()[fact_id].unit
@@ -113,10 +141,23 @@ def _amount(facts: Facts, fact_id: str, limit: float) -> str:
         volume = _best(facts, fact_id.removesuffix("percent") + "volume")
         if volume is None or not 0 < now < limit:
             return ""
-        return f": about {volume * (limit / now - 1):.0f} mL more remnant"
+        return _growth(volume * (limit / now - 1), limit - now)
+    if fact_id == "resection.complete_flr":
+        tumor, liver = _best(facts, "tumor.volume"), _best(facts, "liver.volume")
+        grow = None if tumor is None or liver is None else (limit - now) / 100 * (liver - tumor)
+        return _growth(grow, limit - now) if now < limit else ""
     if vocabulary()[fact_id].unit == "month" and now < limit:
         return f": {with_unit(limit - now, 'month')} more"
     return ""
+
+
+def _growth(ml: float | None, points: float) -> str:
+    """How much a remnant must grow, and how long that takes at a stated rate."""
+    more = "" if ml is None else f"about {ml:.0f} mL more remnant, "
+    weeks = points / GROWTH_PER_WEEK
+    return (
+        f": {more}{weeks:.1f} weeks at a growth of {GROWTH_PER_WEEK:g} points a week (KGR, Shindoh 2013)"
+    )
 
 
 def _best(facts: Facts, fact_id: str) -> float | None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ import numpy as np
 from burden.case import RESEARCH_USE, Assessment, Case, CriterionResult
 from burden.facts import Choice, Fact
 from burden.lesions import Lesion
+from burden.options import Pathway
 from burden.resources import shipped
 from burden.write.folder import SCHEMA
 
 Json = dict[str, Any]
-VERSION = f"{SCHEMA}.0"
+VERSION = f"{SCHEMA}.1"
 
 
 def write_record(case: Case, folder: Path) -> None:
@@ -50,6 +52,7 @@ def case_record(case: Case) -> Json:
         "lesions": [_lesion(lesion) for lesion in case.lesions],
         "assessments": [assessment_record(one) for one in case.assessments],
         "plans": _plain(case.plans),
+        "pathway": pathway_record(case.pathway),
         "findings": [_plain(vars(finding)) for finding in case.findings],
         "manifest": _plain(vars(case.manifest)),
         "draws": {f.id: [_draw(x) for x in f.draws.tolist()] for f in facts if f.draws is not None},
@@ -107,6 +110,12 @@ def _lesion(lesion: Lesion) -> Json:
 def assessment_record(one: Assessment) -> Json:
     """One assessment as it stands in ``case.json``."""
     return {**_plain(vars(one)), "criteria": [_criterion(row) for row in one.criteria]}
+
+
+def pathway_record(pathway: Pathway) -> Json:
+    """The options side by side as they stand in ``case.json``."""
+    found: Json = _plain(asdict(pathway))
+    return found
 
 
 def _criterion(row: CriterionResult) -> Json:

@@ -16,6 +16,7 @@ from burden.errors import InputError
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.findings import Finding
 from burden.lesions import Lesion
+from burden.options import Option, Pathway, Published, Question, StudyArm
 from burden.write.folder import SCHEMA
 from burden.write.record import validator
 
@@ -69,6 +70,7 @@ def _case(record: Json) -> Case:
         ),
         manifest=Manifest(**{k: v for k, v in record["manifest"].items() if k != "files"}),
         plans=tuple(record["plans"]),
+        pathway=_pathway(record.get("pathway")),
     )
 
 
@@ -111,9 +113,29 @@ def _lesion(row: Json) -> Lesion:
 def _assessment(one: Json) -> Assessment:
     fields = dict(one)
     criteria = tuple(_criterion(row) for row in fields.pop("criteria"))
-    for key in ("missing", "conflicts", "what_if"):
-        fields[key] = tuple(fields[key])
+    for key in ("missing", "conflicts", "what_if", "inventory"):
+        fields[key] = tuple(fields.get(key, ()))
     return Assessment(**fields | {"criteria": criteria, "answer": Answer(one["answer"])})
+
+
+def _pathway(given: Json | None) -> Pathway:
+    """The options; none in a case.json of version 1.0."""
+    if given is None:
+        return Pathway()
+    published = {
+        key: Published(tuple(one["summary"]), tuple(StudyArm(**arm) for arm in one["arms"]))
+        for key, one in given["published"].items()
+    }
+    return Pathway(
+        options=tuple(Option(**_tuples(row)) for row in given["options"]),
+        notes=tuple(given["notes"]),
+        questions=tuple(Question(**_tuples(row)) for row in given["questions"]),
+        published=published,
+    )
+
+
+def _tuples(row: Json) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
 
 
 def _criterion(row: Json) -> CriterionResult:
