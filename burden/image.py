@@ -34,6 +34,8 @@ class Origin:
         Series description or file name, for display.
     files
         Image files in slice order along array axis 2 (DICOM only).
+    frames
+        Frame number, from 1, in the file of each slice; empty where files hold one image each.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Origin:
     frame_uid: str = ""
     description: str = ""
     files: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

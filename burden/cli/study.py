@@ -43,6 +43,13 @@ from burden.cli.options import FACTS, FILE, common, console_of
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--split/--no-split", default=True, show_default=True, help="Tell touching lesions apart.")
+@click.option(
+    "--seg",
+    type=click.Choice(["binary", "labelmap"]),
+    default="binary",
+    show_default=True,
+    help="Encoding of dicom/seg.dcm; few archives know label maps yet.",
+)
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) where there is an error-level finding.")
 @click.option("--force", is_flag=True, help="Replace earlier results in OUT.")
 @common

@@ -134,6 +134,8 @@ def built(source: Source, group: Group) -> tuple[Volume, list[Finding]]:
     else:
         grid = _grid(stack)
     file = stack.slices[0].file
+    several = any(s.file.frames > 1 for s in stack.slices)
+    frames = tuple(s.frame + 1 for s in stack.slices) if several else ()
     origin = Origin(
         kind="dicom",
         path=str(source.path),
@@ -143,6 +145,7 @@ def built(source: Source, group: Group) -> tuple[Volume, list[Finding]]:
         frame_uid=file.frame_uid,
         description=file.description,
         files=tuple(s.file.entry.name for s in stack.slices),
+        frames=frames,
     )
     return Volume(data, grid, modality, origin, phase=group.phase), findings
 

@@ -20,7 +20,7 @@ import numpy as np
 from burden.case import Case, Images
 from burden.findings import Finding
 from burden.write.dicom_codes import PROCESSING, coded
-from burden.write.dicom_source import SourceError, quiet
+from burden.write.dicom_source import SourceError, quiet, uid
 from burden.write.record import case_record
 
 if TYPE_CHECKING:
@@ -36,12 +36,6 @@ Parts = Iterable[tuple[str, "Dataset"]]
 def is_dicom(case: Case) -> bool:
     """Whether there is a DICOM series that results can be about."""
     return case.images is not None and case.images.volume.origin.kind == "dicom"
-
-
-def uid(*parts: str) -> str:
-    """A UID of the 2.25 root that depends on ``parts`` alone."""
-    number = int(hashlib.sha256("/".join(parts).encode()).hexdigest()[:32], 16)
-    return f"2.25.{number}"
 
 
 def mask_digest(images: Images) -> str:

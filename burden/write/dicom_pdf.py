@@ -72,9 +72,12 @@ def encapsulated(case: Case, pdf: Callable[[], bytes]) -> Dataset:
     data.ImageComments = RESEARCH_USE
     data.ConceptNameCodeSequence = [coded(REPORT)]
     references = []
-    for sop_class, sop_instance in source.references:
+    for image in source.images:
         item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
+            image.SOPClassUID,
+            image.SOPInstanceUID,
+        )
         references.append(item)
     data.SourceInstanceSequence = references
     data.MIMETypeOfEncapsulatedDocument = "application/pdf"

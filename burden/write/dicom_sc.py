@@ -20,10 +20,9 @@ from burden.write.dicom_object import (
     is_dicom,
     moment,
     series_identity,
-    uid,
     write_objects,
 )
-from burden.write.dicom_source import Source, read_source
+from burden.write.dicom_source import Source, name_frames, read_source, uid
 from burden.write.pictures import Picture, case_pictures
 from burden.write.slices import View, key_slices, lps_view
 from burden.write.words import PLANS, number, said
@@ -116,6 +115,7 @@ def _refer(data: Dataset, source: Source, at: int | None) -> None:
     item.ReferencedSOPClassUID = source.slices[at].SOPClassUID
     item.ReferencedSOPInstanceUID = source.slices[at].SOPInstanceUID
     data.SourceImageSequence = [item]
+    name_frames(data, source)
 
 
 def _source_slice(case: Case, k: int) -> int | None:

@@ -1,9 +1,13 @@
-"""dicom/seg.dcm: liver, lesions and Couinaud segments as a DICOM Segmentation (BINARY)."""
+"""dicom/seg.dcm: liver, lesions and Couinaud segments as a DICOM Segmentation.
+
+BINARY, in which a lesion lies inside the liver and its segment; or, on request, LABELMAP, which
+is far smaller but gives each voxel to one label only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,10 +34,9 @@ from burden.write.dicom_object import (
     mask_digest,
     model_digest,
     series_identity,
-    uid,
     write_objects,
 )
-from burden.write.dicom_source import Source, SourceError, read_source
+from burden.write.dicom_source import Source, SourceError, name_frames, read_source, uid
 from burden.write.words import ROMAN
 
 if TYPE_CHECKING:
@@ -86,18 +89,23 @@ def build(case: Case, source: Source) -> Dataset:
     """The Segmentation of a case about ``source``."""
     assert case.images is not None  # noqa: S101
     if not source.slices:
-        raise SourceError("the source is not one file a slice (an enhanced multi-frame image)")
-    listed = parts(case)
+        raise SourceError("the slices are not one image of the source each")
+    flat = case.manifest.settings.get("seg") == "labelmap"
+    listed = flat_parts(case) if flat else parts(case)
     if not listed:
         raise SourceError("there is neither liver nor lesion")
     identity = series_identity(case, "SEG", mask_digest(case.images), "Liver burden segmentation")
     described = [_description(case, part) for part in listed]
     whole: Dataset | None = None
-    for labels in _label_maps(case.images, listed):
-        made = _one(labels, source, described, identity)
-        whole = made if whole is None else _joined(whole, made)
-    assert whole is not None  # noqa: S101 - one part at least
-    _order(whole)
+    if flat:
+        whole = _one(_flattened(case.images, parts(case)), source, described, identity, "LABELMAP")
+    else:
+        for labels in _label_maps(case.images, listed):
+            made = _one(labels, source, described, identity, "BINARY")
+            whole = made if whole is None else _joined(whole, made)
+        assert whole is not None  # noqa: S101 - one part at least
+        _order(whole)
+    name_frames(whole, source)
     if not source.exact:
         _moved(whole)
     return finish(whole, case)
@@ -134,6 +142,44 @@ def parts(case: Case) -> list[Part]:
             how = "MANUAL" if manual["segments"] else "AUTOMATIC"
             add(f"Segment {ROMAN[n]}", "segments", n, (STRUCTURE, SEGMENTS[n]), how, _PALETTE[n - 1])
     return out
+
+
+def flat_parts(case: Case) -> list[Part]:
+    """The segments of a label map, where each voxel has one: lesions go first, then segments.
+
+    Numbers are those of :func:`parts`, so that a lesion has one number in either kind of object.
+    What is left of the liver, and of a segment with a lesion in it, says so in its label and is
+    tracked apart from the whole.
+    """
+    assert case.images is not None  # noqa: S101
+    images = case.images
+    listed = parts(case)
+    left = _flattened(images, listed)
+    out = []
+    for part in listed:
+        voxels = int((left == part.number).sum())
+        mask = getattr(images, part.mask).data
+        whole = int((mask > 0).sum() if part.mask == "liver" else (mask == part.value).sum())
+        if voxels == whole:
+            out.append(part)
+        elif voxels:
+            rest = (
+                "Liver outside the other labels"
+                if part.mask == "liver"
+                else f"{part.label} outside lesions"
+            )
+            tracked = uid(part.tracking_uid, rest, str(voxels))
+            name = f"{part.tracking_id}-rest"[:64]
+            out.append(replace(part, label=rest, tracking_uid=tracked, tracking_id=name))
+    return out
+
+
+def _flattened(images: Images, listed: Sequence[Part]) -> NDArray[np.unsignedinteger]:
+    """Part number of each voxel ``[slice, row, column]``; lesions over segments over liver."""
+    liver, *others = _label_maps(images, listed)
+    for labels in reversed(others):
+        liver = np.where(labels > 0, labels, liver)
+    return liver
 
 
 def _present(data: NDArray[Any]) -> list[int]:
@@ -194,15 +240,19 @@ def _description(case: Case, part: Part) -> Any:
 
 
 def _one(
-    labels: NDArray[np.unsignedinteger], source: Source, described: list[Any], identity: dict[str, Any]
+    labels: NDArray[np.unsignedinteger],
+    source: Source,
+    described: list[Any],
+    identity: dict[str, Any],
+    kind: Literal["BINARY", "LABELMAP"],
 ) -> Dataset:
     import highdicom as hd
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-    return hd.seg.Segmentation(
+    made = hd.seg.Segmentation(
         source_images=list(source.slices),
         pixel_array=labels,
-        segmentation_type="BINARY",
+        segmentation_type=kind,
         segment_descriptions=described,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_label="LIVER_BURDEN",
@@ -211,6 +261,9 @@ def _one(
         omit_empty_frames=True,
         **identity,
     )
+    if kind == "LABELMAP":  # a byte a voxel, nearly all of them like the one before
+        made.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+    return made
 
 
 def _joined(first: Dataset, second: Dataset) -> Dataset:

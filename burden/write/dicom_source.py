@@ -7,10 +7,11 @@ copied, and each is brought into a form that a DICOM writer accepts.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ _COPIED = (
 _IMAGE = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
     "FrameOfReferenceUID", "Modality", "ImagePositionPatient", "ImageOrientationPatient",
-    "SliceThickness", "NumberOfFrames",
+    "SliceThickness", "NumberOfFrames", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "BurnedInAnnotation",
 )  # fmt: skip
 _FORMS = {  # what a value must look like; others are left out rather than passed on damaged
     "PatientBirthDate": r"\d{8}",
@@ -47,6 +49,12 @@ _FORMS = {  # what a value must look like; others are left out rather than passe
     "PatientIdentityRemoved": r"YES|NO",
 }
 _LONGEST = {"StudyID": 16, "AccessionNumber": 16, "PatientComments": 10240}
+_PLANE = (  # where a multi-frame image says where a frame lies
+    ("PlanePositionSequence", "ImagePositionPatient"),
+    ("PlaneOrientationSequence", "ImageOrientationPatient"),
+    ("PixelMeasuresSequence", "SliceThickness"),
+)
+_SINGLE = "1.2.840.10008.5.1.4.1.1.2"  # a class of one image a file, for the made-up headers
 _SAME_MM = 0.3  # a slice within this of its source image lies on it
 
 
@@ -62,19 +70,26 @@ class Source:
     ----------
     header
         Patient, study and series of the first image; every type 2 attribute is there.
-    references
-        (SOP class, SOP instance) of the images, each once, in slice order.
+    images
+        A header for each source file, once, in slice order.
     slices
         A header for each slice along array axis 2, its plane taken from the grid; empty where
-        slices are not one file each.
+        slices are not one image each. Where a file holds many frames each slice has a made-up
+        instance UID, which ``frames`` resolves.
+    frames
+        Made-up instance UID -> (class, instance, frame number from 1); empty for one image a file.
     exact
         Whether every slice lies where its source image lies (false after a tilt was removed).
+    burned_in
+        Whether the source says that text is burned into its pixels.
     """
 
     header: Dataset
-    references: tuple[tuple[str, str], ...]
+    images: tuple[Dataset, ...]
     slices: tuple[Dataset, ...]
+    frames: Mapping[str, tuple[str, str, int]]
     exact: bool
+    burned_in: bool
 
 
 def read_source(volume: Volume) -> Source:
@@ -93,17 +108,24 @@ def read_source(volume: Volume) -> Source:
         archive = _archive(origin, stack)
         for name in dict.fromkeys(origin.files):
             read[name] = _header(origin, name, archive)
-    images = [read[name] for name in origin.files]
-    for image in images:
+    for image in read.values():
         _check(image, origin)
-    header = _patient(images[0])
-    references = tuple(dict.fromkeys((str(i.SOPClassUID), str(i.SOPInstanceUID)) for i in images))
-    whole = len(references) == len(images) == volume.grid.shape[2]
-    if not whole or any(int(i.get("NumberOfFrames") or 1) > 1 for i in images):
-        return Source(header, references, (), False)
-    exact = all(_lies_on(image, volume, k) for k, image in enumerate(images))
-    slices = tuple(_slice(header, image, volume, k, exact) for k, image in enumerate(images))
-    return Source(header, references, slices, exact)
+    headers = [read[name] for name in origin.files]
+    header = _patient(headers[0])
+    files = _files(header, headers)
+    burned_in = any(str(i.get("BurnedInAnnotation") or "") == "YES" for i in headers)
+    single = not origin.frames
+    if len(headers) != volume.grid.shape[2] or (single and len(files) != len(headers)):
+        return Source(header, files, (), {}, False, burned_in)
+    planes = headers if single else [_plane(i, n) for i, n in zip(headers, origin.frames, strict=True)]
+    exact = all(_lies_on(plane, volume, k) for k, plane in enumerate(planes))
+    slices = tuple(_slice(header, plane, volume, k, exact) for k, plane in enumerate(planes))
+    frames = {}
+    for one, number in zip(slices, origin.frames, strict=False):
+        kind, name = str(one.SOPClassUID), str(one.SOPInstanceUID)
+        one.SOPClassUID, one.SOPInstanceUID = _SINGLE, uid(name, f"frame {number}")
+        frames[str(one.SOPInstanceUID)] = (kind, name, number)
+    return Source(header, files, slices, frames, exact, burned_in)
 
 
 @contextmanager
@@ -114,6 +136,28 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings(), config.disable_value_validation():
         warnings.simplefilter("ignore")
         yield
+
+
+def name_frames(data: Dataset, source: Source) -> None:
+    """Replace references to made-up headers by the source file, and its frame where it is one."""
+    from pydicom import Sequence
+
+    for element in data if source.frames else ():
+        if element.VR != "SQ":
+            continue
+        items: dict[str, list[Dataset]] = {}
+        for item in element.value:
+            name_frames(item, source)
+            made_up = str(item.get("ReferencedSOPInstanceUID", ""))
+            kind, name, number = source.frames.get(made_up, ("", f"{id(item)}", 0))
+            if kind:
+                item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = kind, name
+                item.ReferencedFrameNumber = number
+            items.setdefault(name, []).append(item)
+        for same in items.values():
+            if len(same) > 1:  # the file as a whole
+                del same[0].ReferencedFrameNumber
+        element.value = Sequence([same[0] for same in items.values()])
 
 
 def decimal(value: float) -> str:
@@ -186,11 +230,45 @@ def _patient(image: Dataset) -> Dataset:
     return out
 
 
+def uid(*parts: str) -> str:
+    """A UID of the 2.25 root that depends on ``parts`` alone."""
+    number = int(hashlib.sha256("/".join(parts).encode()).hexdigest()[:32], 16)
+    return f"2.25.{number}"
+
+
+def _files(header: Dataset, images: Iterable[Dataset]) -> tuple[Dataset, ...]:
+    """Patient, study and series with the class and instance of each file, once."""
+    from copy import deepcopy
+
+    out: dict[str, Dataset] = {}
+    for image in images:
+        name = str(image.SOPInstanceUID)
+        if name not in out:
+            out[name] = deepcopy(header)
+            out[name].SOPClassUID, out[name].SOPInstanceUID = str(image.SOPClassUID), name
+    return tuple(out.values())
+
+
+def _plane(image: Dataset, number: int) -> Dataset:
+    """Frame ``number`` of a multi-frame header as the header of a single image."""
+    from pydicom import Dataset
+
+    shared = list(image.get("SharedFunctionalGroupsSequence") or [])
+    groups = [*list(image.get("PerFrameFunctionalGroupsSequence") or [])[number - 1 : number], *shared]
+    out = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "FrameOfReferenceUID", "Modality"):
+        if keyword in image:
+            setattr(out, keyword, image.get(keyword))
+    for sequence, keyword in _PLANE:
+        items = [item for group in groups for item in group.get(sequence) or () if keyword in item]
+        if items:
+            setattr(out, keyword, items[0].get(keyword))
+    return out
+
+
 def _slice(header: Dataset, image: Dataset, volume: Volume, k: int, exact: bool) -> Dataset:
     """Header of slice k: who it is from the image, where it lies from the grid."""
     from copy import deepcopy
-
-    from burden.write.dicom_object import uid
 
     grid = volume.grid
     out = deepcopy(header)
@@ -205,6 +283,7 @@ def _slice(header: Dataset, image: Dataset, volume: Volume, k: int, exact: bool)
     out.PixelSpacing = [decimal(grid.spacing[1]), decimal(grid.spacing[0])]
     thickness = image.get("SliceThickness")
     out.SliceThickness = decimal(float(thickness or grid.spacing[2]))
+    out.SpacingBetweenSlices = decimal(grid.spacing[2])
     out.Columns, out.Rows = grid.shape[0], grid.shape[1]
     return out
 

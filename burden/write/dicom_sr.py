@@ -19,12 +19,11 @@ from burden.write.dicom_object import (
     is_dicom,
     model_digest,
     series_identity,
-    uid,
     write_objects,
 )
 from burden.write.dicom_seg import FILE as SEG_FILE
 from burden.write.dicom_seg import Part, parts, write_dicom_seg
-from burden.write.dicom_source import Source, SourceError, read_source
+from burden.write.dicom_source import Source, SourceError, read_source, uid
 from burden.write.verdicts import verdict
 from burden.write.words import said
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 FILE = "sr.dcm"
 _ANSWERS = {Answer.YES: c.YES, Answer.NO: c.NO, Answer.UNKNOWN: c.UNKNOWN}
-_SEG_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
 def write_dicom_sr(case: Case, folder: Path) -> tuple[Finding, ...]:
@@ -70,11 +68,11 @@ def report(case: Case, seg: Path) -> Dataset:
     content = hd.sr.MeasurementReport(
         observation_context=_observer(case),
         procedure_reported=c.coded(c.PROCEDURES[case.images.volume.modality]),
-        imaging_measurements=list(_groups(case, source, str(drawn.SOPInstanceUID))),
+        imaging_measurements=list(_groups(case, source, drawn)),
         title=c.coded(c.REPORT),
     )
     document = hd.sr.Comprehensive3DSR(
-        evidence=[*source.slices, drawn],
+        evidence=[*source.images, drawn],
         content=content[0],
         is_complete=True,
         is_final=False,
@@ -114,13 +112,13 @@ def _observer(case: Case) -> Any:
     return hd.sr.ObservationContext(observer_device_context=context)
 
 
-def _groups(case: Case, source: Source, seg_uid: str) -> Iterator[Any]:
+def _groups(case: Case, source: Source, drawn: Dataset) -> Iterator[Any]:
     listed = parts(case)
     yield _whole_liver(case, listed)
     rows = {one.id: one for one in case.lesions}
     for part in listed:
         if part.mask == "lesions" and part.value in rows:
-            yield _lesion(case, rows[part.value], part, source, seg_uid)
+            yield _lesion(case, rows[part.value], part, source, drawn)
 
 
 def _algorithm(case: Case) -> Any:
@@ -228,7 +226,7 @@ def _text(name: c.Code, value: str) -> ContentItem:
     )
 
 
-def _lesion(case: Case, one: Lesion, part: Part, source: Source, seg_uid: str) -> Any:
+def _lesion(case: Case, one: Lesion, part: Part, source: Source, drawn: Dataset) -> Any:
     """TID 1411: one lesion, its segment of the SEG, and its sizes."""
     import highdicom as hd
 
@@ -237,8 +235,8 @@ def _lesion(case: Case, one: Lesion, part: Part, source: Source, seg_uid: str) -
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=part.tracking_uid, identifier=part.tracking_id),
         referenced_segment=hd.sr.ReferencedSegment(
-            sop_class_uid=_SEG_CLASS,
-            sop_instance_uid=seg_uid,
+            sop_class_uid=str(drawn.SOPClassUID),
+            sop_instance_uid=str(drawn.SOPInstanceUID),
             segment_number=part.number,
             source_series=hd.sr.SourceSeriesForSegmentation(str(source.header.SeriesInstanceUID)),
         ),

@@ -15,7 +15,7 @@ from burden.answer import Answer
 from burden.case import Assessment, Case, Citation, CriterionResult, Images, Manifest
 from burden.facts import ANYTHING, Choice, Fact, Facts, Interval
 from burden.findings import Finding
-from burden.grid import Grid
+from burden.grid import Grid, reorder
 from burden.image import Labels, Origin, Volume
 from burden.lesions import Lesion
 
@@ -327,6 +327,33 @@ def write_series(case: Case, folder: Path, *, person: str = PERSON) -> Case:
     origin = replace(volume.origin, path=str(folder), files=tuple(names))
     volume = replace(volume, origin=origin)
     return replace(case, images=replace(case.images, volume=volume))
+
+
+def small_case(case: Case, order: tuple, turn: np.ndarray | None = None, modality: str = "CT") -> Case:
+    """A few voxels without any symmetry, stored in one of the 48 orders, turned as a whole."""
+    axes = np.eye(3) if turn is None else turn
+    grid = Grid.from_axes((11, 9, 7), (1.3, 0.9, 4.0), (-31.0, 12.5, 740.0), axes)
+    rng = np.random.default_rng(4)
+    liver = np.zeros(grid.shape, np.uint8)
+    liver[1:9, 2:8, 1:6] = 1
+    lesions = np.zeros_like(liver)
+    lesions[2:4, 3:5, 2], lesions[6, 3:7, 3:5] = 2, 1
+    segments = np.where(liver > 0, rng.choice([0, 4, 7, 8], grid.shape), 0).astype(np.uint8)
+    data = rng.integers(-50, 200, grid.shape).astype(np.int16)
+    assert case.images is not None
+    moved = grid.reorder(*order)
+
+    def labels(array: np.ndarray) -> Labels:
+        return Labels(reorder(array, *order), moved)  # type: ignore[arg-type]
+
+    volume = Volume(reorder(data, *order), moved, modality, case.images.volume.origin)  # type: ignore[arg-type]
+    return replace(case, images=Images(volume, labels(liver), labels(lesions), labels(segments)))
+
+
+@pytest.fixture(scope="session")
+def small() -> Callable[..., Case]:
+    """Makes a case of a few voxels; see ``small_case``."""
+    return small_case
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from burden.case import Case, Images
-from burden.grid import Grid, reorder
-from burden.image import Labels, Volume
+from burden.grid import Grid
+from burden.image import Labels
 from burden.read import read_mask, read_study
 from burden.write import write_case
 from burden.write.dicom_object import mask_digest
@@ -26,27 +26,7 @@ from burden.write.dicom_seg import parts, segmentation
 ORDERS = list(product(permutations(range(3)), product((False, True), repeat=3)))
 TURN = Rotation.from_euler("xyz", [9, -14, 23], degrees=True).as_matrix()
 Filed = Callable[..., Case]
-
-
-def small(case: Case, order: tuple, turn: np.ndarray | None = None, modality: str = "CT") -> Case:
-    """A few voxels without any symmetry, stored in one of the 48 orders, turned as a whole."""
-    axes = np.eye(3) if turn is None else turn
-    grid = Grid.from_axes((11, 9, 7), (1.3, 0.9, 4.0), (-31.0, 12.5, 740.0), axes)
-    rng = np.random.default_rng(4)
-    liver = np.zeros(grid.shape, np.uint8)
-    liver[1:9, 2:8, 1:6] = 1
-    lesions = np.zeros_like(liver)
-    lesions[2:4, 3:5, 2], lesions[6, 3:7, 3:5] = 2, 1
-    segments = np.where(liver > 0, rng.choice([0, 4, 7, 8], grid.shape), 0).astype(np.uint8)
-    data = rng.integers(-50, 200, grid.shape).astype(np.int16)
-    assert case.images is not None
-    moved = grid.reorder(*order)
-
-    def labels(array: np.ndarray) -> Labels:
-        return Labels(reorder(array, *order), moved)  # type: ignore[arg-type]
-
-    volume = Volume(reorder(data, *order), moved, modality, case.images.volume.origin)  # type: ignore[arg-type]
-    return replace(case, images=Images(volume, labels(liver), labels(lesions), labels(segments)))
+Small = Callable[..., Case]
 
 
 def places(mask: np.ndarray, grid: Grid) -> np.ndarray:
@@ -73,7 +53,7 @@ def masks_of(case: Case) -> dict[int, np.ndarray]:
 
 @pytest.mark.parametrize("turn", [None, TURN], ids=["straight", "oblique"])
 def test_all_48_orders_lie_where_the_masks_lie(
-    turn: np.ndarray | None, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+    turn: np.ndarray | None, small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
     for n, order in enumerate(ORDERS):
         case = filed(small(case_of("bilobar"), order, turn), tmp_path / str(n))
@@ -86,7 +66,7 @@ def test_all_48_orders_lie_where_the_masks_lie(
 
 @pytest.mark.parametrize("n", [0, 11, 17, 22, 30, 37, 45])
 def test_written_and_read_as_a_series(
-    n: int, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+    n: int, small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
     """Through the reader: a stored series, its SEG, and the mask read back onto its grid."""
     case = filed(small(case_of("bilobar"), ORDERS[n], TURN if n % 2 else None), tmp_path / "in")
@@ -117,7 +97,7 @@ def test_written_and_read_as_a_series(
 
 
 def test_identity_codes_and_tracking(
-    case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+    small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
     case = filed(small(case_of("bilobar"), ORDERS[0]), tmp_path / "in", person="Müller^Jörg")
     seg = segmentation(case)
@@ -155,7 +135,7 @@ def test_identity_codes_and_tracking(
 
 
 def test_frames_of_many_lesions_survive_odd_sizes(
-    case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+    small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
     """300 lesions need two bytes; 9 x 11 pixels a frame are no whole number of bytes."""
     case = small(case_of("healthy"), ORDERS[0])
@@ -173,7 +153,7 @@ def test_frames_of_many_lesions_survive_odd_sizes(
 
 @pytest.mark.parametrize("harm", ["gone", "other series", "no study uid", "odd values", "no frame"])
 def test_an_odd_source_costs_objects_not_the_run(
-    harm: str, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+    harm: str, small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
     case = filed(small(case_of("bilobar"), ORDERS[0]), tmp_path / "in")
     if harm == "gone":
@@ -207,7 +187,9 @@ def test_an_odd_source_costs_objects_not_the_run(
     assert record["findings"][-1]["text"] == found[0].text
 
 
-def test_a_zip_is_read_again(case_of: Callable[[str], Case], filed: Filed, tmp_path: Path) -> None:
+def test_a_zip_is_read_again(
+    small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+) -> None:
     case = filed(small(case_of("bilobar"), ORDERS[0]), tmp_path / "in")
     direct = segmentation(case)
     shutil.make_archive(str(tmp_path / "study"), "zip", tmp_path / "in")
@@ -219,7 +201,7 @@ def test_a_zip_is_read_again(case_of: Callable[[str], Case], filed: Filed, tmp_p
 
 
 def test_a_straightened_stack_does_not_claim_its_source_positions(
-    case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+    small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
     case = filed(small(case_of("bilobar"), ORDERS[0]), tmp_path / "in")
     assert case.images is not None
@@ -238,8 +220,8 @@ def test_a_straightened_stack_does_not_claim_its_source_positions(
     assert image.SpatialLocationsPreserved == "NO"
 
 
-def test_a_multiframe_source_still_gets_pictures_and_pdf(
-    case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+def test_slices_without_an_image_each_still_get_pictures_and_pdf(
+    small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
     case = filed(small(case_of("bilobar"), ORDERS[0]), tmp_path / "in")
     assert case.images is not None
@@ -249,7 +231,7 @@ def test_a_multiframe_source_still_gets_pictures_and_pdf(
     case = replace(case, images=replace(case.images, volume=volume))
     found = write_case(case, tmp_path / "out")
     assert [f.text.split(" was")[0] for f in found] == ["dicom/seg.dcm", "dicom/sr.dcm"]
-    assert "multi-frame" in found[0].text
+    assert "one image of the source each" in found[0].text
     names = {p.name for p in (tmp_path / "out" / "dicom").rglob("*.dcm")}
     assert names > {"report.dcm", "01.dcm"}
     assert found[0].text in (tmp_path / "out" / "report.html").read_text()
