@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burden.read.headers import Slice, quiet_pydicom
+from burden.read.headers import Slice
 
 PLUGINS = {
     "1.2.840.10008.1.2.4.50": "pillow",
@@ -24,11 +24,15 @@ PLUGINS = {
     "1.2.840.10008.1.2.4.90": "pillow",
     "1.2.840.10008.1.2.4.91": "pillow",
 }
+IN_THREADS = ("pillow", "pyjpegls")
+"""Decoders that may run in several threads at once."""
 _SOF3 = 0xC3  # start of frame, lossless Huffman
 
 
 def decoded(ds: Any, one: Slice) -> NDArray[Any]:
     """Stored values ``[row, column]`` of one frame of a parsed data set.
+
+    Call it inside ``quiet_pydicom``, which is no part of it because it is not made for threads.
 
     Raises
     ------
@@ -43,8 +47,7 @@ def decoded(ds: Any, one: Slice) -> NDArray[Any]:
     if plugin == "gdcm":
         _quiet_gdcm()
         _check_lossless_jpeg(ds, one)
-    with quiet_pydicom():
-        return np.asarray(pixel_array(ds, index=frame, raw=True, decoding_plugin=plugin))
+    return np.asarray(pixel_array(ds, index=frame, raw=True, decoding_plugin=plugin))
 
 
 def _check_lossless_jpeg(ds: Any, one: Slice) -> None:

@@ -11,10 +11,10 @@ from burden.facts import Facts
 from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Modality, Origin, Volume
+from burden.read.fill import fill
 from burden.read.fitness import fitness
 from burden.read.headers import Slice, read_headers
 from burden.read.patient import patient_facts
-from burden.read.pixels import fill
 from burden.read.series import Group, groups_of
 from burden.read.sources import Source
 from burden.read.stack import Stack

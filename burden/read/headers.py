@@ -7,12 +7,13 @@ tags named here are ever read, so no name, identifier or date of a patient can l
 from __future__ import annotations
 
 import io
+import math
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -186,8 +187,10 @@ def _number(ds: Tags, key: str) -> float | None:
     value = ds.get(key)
     if value is None or value == "" or isinstance(value, (bytes, list)):
         return None
+    if isinstance(value, str) and "\\" in value:  # several values
+        return None
     number = float(value)
-    return number if np.isfinite(number) else None
+    return number if math.isfinite(number) else None
 
 
 def _whole(ds: Tags, key: str, default: int = 0) -> int:
@@ -197,22 +200,67 @@ def _whole(ds: Tags, key: str, default: int = 0) -> int:
 
 def _vector(ds: Tags, key: str, length: int) -> tuple[float, ...] | None:
     value = ds.get(key)
-    if value is None or isinstance(value, (str, bytes)) or len(value) != length:
+    if isinstance(value, str):
+        value = value.split("\\")
+    if value is None or isinstance(value, bytes) or len(value) != length:
         return None
-    numbers = tuple(float(x) for x in value)
-    return numbers if all(np.isfinite(numbers)) else None
+    numbers = tuple(map(float, value))
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def _image_type(ds: Tags, key: str = "ImageType") -> tuple[str, ...]:
     value = ds.get(key)
-    if value is None:
+    if not value:
         return ()
-    return (value.upper(),) if isinstance(value, str) else tuple(str(v).upper() for v in value)
+    parts = value.split("\\") if isinstance(value, str) else value
+    return tuple(str(part).strip().upper() for part in parts)
+
+
+_TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UC", "UI"}
+_WORDS = {"US": "<u2", "SS": "<i2", "UL": "<u4", "SL": "<i4", "FL": "<f4", "FD": "<f8"}
+
+
+@cache
+def _keywords() -> dict[int, tuple[str, str]]:
+    """Keyword and usual value representation by tag, of everything that is ever looked at."""
+    from pydicom.datadict import dictionary_VR
+    from pydicom.tag import Tag
+
+    names = {*_TAGS, *_MACROS, *_STACK, "FrameType"}
+    return {int(Tag(name)): (name, dictionary_VR(name).split(" ")[0]) for name in names}
 
 
 def _plain(ds: Any) -> Tags:
-    """Values by keyword (by number where private): far faster to ask than a data set."""
-    return {element.keyword or int(element.tag): element.value for element in ds}
+    """Values by keyword (by number where private).
+
+    Text is left as it was written, with its backslashes, and numbers stay text until somebody
+    asks: pydicom's own conversion takes longer than reading the pixels. What is not plain goes
+    through it all the same.
+    """
+    known, values = _keywords(), {}
+    for tag in ds.keys():  # noqa: SIM118 - iterating converts every value
+        number = int(tag)
+        keyword, usual = known.get(number, ("", ""))
+        if not keyword and not number >> 16 & 1:
+            continue
+        raw = ds.get_item(tag)
+        value = _simple(raw, usual) if keyword and raw.is_raw else None
+        values[keyword or number] = ds[tag].value if value is None else value
+    return values
+
+
+def _simple(raw: Any, usual: str) -> str | int | float | None:
+    """Value of a raw element, where no character set and no second value comes into it."""
+    kind, value = raw.VR or usual, raw.value
+    if kind in _TEXTS and value is not None and value.isascii() and b"\x1b" not in value:
+        text: str = value.decode("ascii")
+        return text.rstrip(" \0")
+    dtype = _WORDS.get(kind)
+    if dtype and value is not None and len(value) == int(dtype[2]):
+        order = dtype if raw.is_little_endian else ">" + dtype[1:]
+        number: int | float = np.frombuffer(value, order)[0].item()
+        return number
+    return None
 
 
 def _file(ds: Tags, entry: Entry, offset: int, syntax: str, *, little: bool) -> File:
@@ -353,6 +401,7 @@ def _private_b(ds: Tags) -> str:
     return ""
 
 
+@lru_cache(maxsize=64)  # the same in all slices of a series
 def _axes(cosines: tuple[float, ...] | None) -> tuple[Vector, Vector] | None:
     """Row and column direction as unit vectors at right angles; None where they are not."""
     if cosines is None:

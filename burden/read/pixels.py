@@ -1,4 +1,4 @@
-"""Pixels of slices: decoded one at a time, rescaled per slice, padding turned into air.
+"""Stored pixels of one slice, compressed or not.
 
 Uncompressed pixels are taken straight from the file at the place the header reader found;
 everything else goes through :mod:`burden.read.decode`.
@@ -6,25 +6,22 @@ everything else goes through :mod:`burden.read.decode`.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import defaultdict, deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from burden.errors import GeometryError, InputError
-from burden.read.decode import decoded
+from burden.errors import InputError
+from burden.read.decode import IN_THREADS, PLUGINS, decoded
 from burden.read.headers import Slice, quiet_pydicom
-from burden.read.stack import named_place
 
 AIR = -1024
 MAX_VOXELS = 2**30
-_AHEAD = 8  # slices that may wait to be hashed
+_PARSING, _ONE_AT_A_TIME = Lock(), Lock()
+"""GDCM and the decoders written in Python gain nothing from threads; GDCM is not made for them."""
 _GE_BIG_ENDIAN = "1.2.840.113619.5.2"  # implicit header in little endian, pixels in big endian
 _NATIVE = {
     "": "<",
@@ -38,74 +35,15 @@ Array = NDArray[Any]
 Parsed = dict[Path, Any]
 
 
-def fill(slices: Sequence[Slice], modality: str, path: Path) -> tuple[Array, str]:
-    """Pixels of ordered slices as ``[column, row, slice]``, and the sha256 of what was stored.
-
-    int16 for CT wherever that is exact, else float32. Memory: the result and one slice, and
-    for compressed multi-frame files the compressed bytes. ``path`` is for messages only.
-
-    Raises
-    ------
-    InputError
-        If pixel data are missing, truncated or cannot be decoded.
-    """
-    first = slices[0].file
-    shape = (len(slices), first.rows, first.columns)
-    if np.prod([float(n) for n in shape]) > MAX_VOXELS:
-        raise GeometryError(f"a volume of {shape[::-1]} voxels is too large to measure.", where=path)
-    digest = hashlib.sha256()
-    whole = modality == "CT" and all(s.slope % 1 == 0 and s.intercept % 1 == 0 for s in slices)
-    out: Array | None = None
-    parsed: Parsed = {}
-    rooms = _rooms(slices)
-    work: Array | None = None
-    hashed: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as beside:  # hashing takes as long as reading, and waits for nobody
-        for number, one in enumerate(slices):
-            try:
-                stored = stored_pixels(one, parsed, rooms[number % len(rooms)] if rooms else None)
-            except InputError as error:
-                what = f"slice at {named_place(one)}: {error.what}"
-                raise InputError(what, where=path, hint=error.hint) from error
-            hashed.append(beside.submit(digest.update, np.ascontiguousarray(stored).data))
-            if len(hashed) > _AHEAD:
-                hashed.popleft().result()
-            work = np.empty(stored.shape, np.int32) if work is None else work
-            values = _rescaled(one, stored, modality, work if whole else None)
-            if whole and values.max() > 32767:
-                whole = False
-                out = None if out is None else out.astype(np.float32)
-            if out is None:  # only now: a header may promise a size that no pixel backs
-                out = np.empty(shape, dtype=np.int16 if whole else np.float32)
-                if rooms:
-                    out.fill(0)  # all pages at once: one by one they cost more than the pixels
-            out[number] = values
-    assert out is not None  # noqa: S101 - a stack has slices
-    return out.transpose(2, 1, 0), digest.hexdigest()
-
-
 def same_pixels(a: Slice, b: Slice) -> bool:
     """Whether two slices hold the same image, to the last value."""
     if (a.slope, a.intercept) != (b.slope, b.intercept):
         return False
-    return np.array_equal(stored_pixels(a, {}), stored_pixels(b, {}))
+    with quiet_pydicom():
+        return np.array_equal(stored_pixels(a, {}), stored_pixels(b, {}))
 
 
-def _rooms(slices: Sequence[Slice]) -> list[Array]:
-    """Memory to read into, used in turns: asking for it anew each time costs more than reading.
-
-    One more than may wait to be hashed, and one that is being read into. None where a file
-    is compressed or smaller than its header promises.
-    """
-    size: dict[Path, int] = defaultdict(int)
-    for one in slices:
-        size[one.file.entry.path] += _native_bytes(one) or MAX_VOXELS * 8
-    if any(path.stat().st_size < promised for path, promised in size.items()):
-        return []
-    return [np.zeros(max(map(_native_bytes, slices)), np.uint8) for _ in range(_AHEAD + 2)]
-
-
-def _native_bytes(one: Slice) -> int:
+def native_bytes(one: Slice) -> int:
     """Bytes of an uncompressed slice that can be taken straight from its file, else 0."""
     file = one.file
     if file.syntax not in _NATIVE or file.bits[0] not in (8, 16, 32) or not file.offset:
@@ -126,31 +64,9 @@ def stored_pixels(one: Slice, parsed: Parsed, room: Array | None = None) -> Arra
     file = one.file
     if file.samples != 1:
         raise InputError("colour images have no measurable values.")
-    if _native_bytes(one):
+    if native_bytes(one):
         return _native(one, room)
     return _decoded(one, parsed)
-
-
-def _rescaled(one: Slice, stored: Array, modality: str, work: Array | None) -> Array:
-    """Values of one slice: whole numbers, in ``work`` where they fit, or float32 without it."""
-    padding = one.file.padding
-    outside = None
-    if padding is not None:
-        outside = (stored >= padding[0]) & (stored <= padding[1])
-        outside = outside if outside.any() else None
-    if work is None:
-        values: Array = (stored * one.slope + one.intercept).astype(np.float32)
-    elif stored.dtype.itemsize <= 2 and abs(one.slope) < 2**14 and abs(one.intercept) < 2**30:
-        values = work
-        np.multiply(stored, int(one.slope), out=values, dtype=np.int32)
-        values += int(one.intercept)
-    else:
-        values = stored.astype(np.int64) * int(one.slope) + int(one.intercept)
-    if modality == "CT":
-        np.maximum(values, AIR, out=values)  # below air there are only padding values, like -3024
-    if outside is not None:
-        values[outside] = AIR if modality == "CT" else 0
-    return values
 
 
 def _native(one: Slice, room: Array | None) -> Array:
@@ -192,15 +108,13 @@ def _native(one: Slice, room: Array | None) -> Array:
 
 def _decoded(one: Slice, parsed: Parsed) -> Array:
     """Compressed pixels, one frame at a time."""
-    from pydicom import dcmread
-
     file = one.file
     try:
-        if file.entry.path not in parsed:
-            parsed.clear()
-            with quiet_pydicom():
-                parsed[file.entry.path] = dcmread(file.entry.path, force=True)
-        values = decoded(parsed[file.entry.path], one)
+        if PLUGINS.get(file.syntax) in IN_THREADS:
+            values = decoded(_data_set(one, parsed), one)
+        else:
+            with _ONE_AT_A_TIME:
+                values = decoded(_data_set(one, parsed), one)
     except MemoryError as error:
         raise _truncated() from error
     except Exception as error:  # decoders raise anything on damaged streams
@@ -209,6 +123,20 @@ def _decoded(one: Slice, parsed: Parsed) -> Array:
     if values.shape != (file.rows, file.columns):
         raise _truncated()
     return values
+
+
+def _data_set(one: Slice, parsed: Parsed) -> Any:
+    """The whole file; kept in ``parsed`` where it has more frames to come."""
+    from pydicom import dcmread
+
+    path = one.file.entry.path
+    if one.file.frames == 1:
+        return dcmread(path, force=True)
+    with _PARSING:
+        if path not in parsed:
+            parsed.clear()
+            parsed[path] = dcmread(path, force=True)
+        return parsed[path]
 
 
 _AGAIN = "Export the series again, best uncompressed."
