@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Point = tuple[float, float, float]
 
@@ -33,8 +33,9 @@ class Lesion:
     lobe
         ``right``, ``left``, ``both`` (10 % or more on the lesser side), ``caudate`` (segment 1
         alone) or ``unknown``.
-    distance_capsule_mm, distance_hilum_mm
-        From the lesion's surface; None where the structure is not known.
+    distance_capsule_mm, distance_hilum_mm, distance_ivc_mm, distance_vessel_mm
+        From the lesion's surface to that of the liver, to the bifurcation of the portal vein, to the
+        vena cava and to the nearest vessel segmented; None where the structure is not known.
     mean_intensity
         Mean image value inside, in the image's unit.
     p_lesion
@@ -46,6 +47,12 @@ class Lesion:
     component
         Id of the largest lesion of the connected body that it is part of: its own where it touches
         no other. Lesions with one number were told apart at a neck; joining them undoes that.
+    viable_ml, viable_long_mm
+        Enhancing volume, and mRECIST: longest diameter of enhancing tissue in the arterial phase;
+        None where no phase shows it.
+    uptake
+        Share of the lesion that is ``hyper``, ``hypo``, ``necrotic`` and ``rim`` in the arterial phase;
+        empty without one.
     """
 
     id: int
@@ -67,3 +74,8 @@ class Lesion:
     touches_edge: bool = False
     enhancement: str = ""
     component: int = 0
+    distance_ivc_mm: float | None = None
+    distance_vessel_mm: float | None = None
+    viable_ml: float | None = None
+    viable_long_mm: float | None = None
+    uptake: dict[str, float] = field(default_factory=dict)

@@ -14,17 +14,22 @@ from burden.findings import Finding
 from burden.image import Labels, Segmentation, Volume
 from burden.lesions import Lesion
 from burden.measure import check
+from burden.measure.anatomy import Anatomy
 from burden.measure.components import separate
-from burden.measure.distances import counts, distances, hilum_point
-from burden.measure.enhancement import patterns, viable
+from burden.measure.distances import counts, distances, not_measured
+from burden.measure.enhancement import enhancement, patterns, with_uptake
 from burden.measure.fact import at_least_seen, invalid
 from burden.measure.frilling import OPTIONS, frilling_types
+from burden.measure.hilum import hilum_point
+from burden.measure.phases import arterial_phase
 from burden.measure.remnant import remnants
 from burden.measure.scene import Scene
 from burden.measure.segments import find_anatomy
 from burden.measure.table import lesion_rows
 from burden.measure.tissue import Tissue
 from burden.measure.uncertainty import draw, errors_of
+from burden.measure.vessels import vessel_distances
+from burden.measure.viable import viable
 from burden.measure.volumes import by_anatomy, organs, whole
 
 MEASUREMENTS: dict[str, Callable[[Scene], Iterable[Fact]]] = {
@@ -46,6 +51,7 @@ _SEEN = (
     "lesion.largest_diameter",
     "segments.involved",
     "tumor.viable_volume",
+    "lesion.largest_viable_diameter",
 )
 Window = tuple[slice, slice, slice]
 
@@ -103,13 +109,16 @@ def measure(
     """
     if not found.liver.grid.same_as(volume.grid):
         raise GeometryError("the masks are not on the grid of the image.", where=found.source)
-    scene, notes = prepare(volume, found, patient, draws=draws, seed=seed, split=split)
+    scene, notes = prepare(
+        volume, found, patient, draws=draws, seed=seed, split=split, companions=companions
+    )
     facts = [fact for measurement in MEASUREMENTS.values() for fact in measurement(scene)]
     cut = check.cut_area_mm2(_liver(found), volume.grid)
     given = drawn_by_people(found)
     liver_ml = float(np.count_nonzero(scene.liver)) * volume.grid.voxel_ml
     said = (*found.findings, *notes)
     said += tuple(check.findings(volume, found, liver_ml, cut, len(scene.rows), given=given))
+    said += tuple(not_measured(found, scene.rows))
     return Measured(
         facts=Facts(_withdraw(facts, said)),
         lesions=scene.rows,
@@ -126,7 +135,14 @@ def drawn_by_people(found: Segmentation) -> bool:
 
 
 def prepare(
-    volume: Volume, found: Segmentation, patient: Facts, *, draws: int, seed: int, split: bool = True
+    volume: Volume,
+    found: Segmentation,
+    patient: Facts,
+    *,
+    draws: int,
+    seed: int,
+    split: bool = True,
+    companions: tuple[Volume, ...] = (),
 ) -> tuple[Scene, tuple[Finding, ...]]:
     """Cut to the liver, tell lesions apart, find segments, fill the table, draw."""
     given = drawn_by_people(found)
@@ -146,28 +162,51 @@ def prepare(
     tissue = Tissue(grid, parts.liver, parts.labels, parts.boxes, parts.component)
     complete = check.cut_area_mm2(liver, volume.grid) < check.CUT_MM2
     anatomy = find_anatomy(found, tissue, window, complete=complete)
+    rows = _rows(volume, found, tissue, anatomy, window)
+    arterial, said = None, tuple[Finding, ...]()
+    if rows:
+        arterial, said = arterial_phase(volume, companions, grid)
+    uptake = enhancement(volume, volume.data[window], tissue, arterial)
+    rows = tuple(
+        with_uptake(r, u) for r, u in zip(rows, uptake.lesions or (None,) * len(rows), strict=True)
+    )
+    spread = None
+    if draws:
+        errors = errors_of(found.lesion_boundary_sd_mm, found.liver_boundary_sd_mm, given=given)
+        spread = draw(tissue, rows, anatomy, errors, draws=draws, seed=seed)
+    scene = Scene(volume, found, patient, tissue, window, anatomy, rows, spread, complete, uptake)
+    return scene, (*parts.findings, *anatomy.findings, *said)
+
+
+def _rows(
+    volume: Volume, found: Segmentation, tissue: Tissue, anatomy: Anatomy, window: Window
+) -> tuple[Lesion, ...]:
+    """The lesion table, without what needs another phase."""
+    image, chance = volume.data[window], found.lesion_probability
     portal = None if found.structures is None else found.structures.named("portal_vein")
-    chance = found.lesion_probability
     shape = np.array(volume.grid.shape)
     rows = lesion_rows(
         tissue,
         anatomy,
         found,
-        volume.data[window],
+        image,
         None if chance is None else chance[window],
-        hilum_point(None if portal is None else portal[window], parts.liver, grid),
+        hilum_point(portal, _liver(found), volume.grid),
         (np.array([w.start for w in window]) == 0, np.array([w.stop for w in window]) == shape),
-        window[grid.slice_axis].start,
+        window[volume.grid.slice_axis].start,
     )
     means = np.array([row.mean_intensity for row in rows], dtype=float)
-    names = patterns(volume, volume.data[window], tissue, means)
-    rows = tuple(replace(r, enhancement=name) for r, name in zip(rows, names, strict=True))
-    spread = None
-    if draws:
-        errors = errors_of(found.lesion_boundary_sd_mm, found.liver_boundary_sd_mm, given=given)
-        spread = draw(tissue, rows, anatomy, errors, draws=draws, seed=seed)
-    scene = Scene(volume, found, patient, tissue, window, anatomy, rows, spread, complete)
-    return scene, (*parts.findings, *anatomy.findings)
+    words = patterns(volume.phase, volume.modality, image, tissue, means)
+    cava, vessel = vessel_distances(tissue, found.structures)
+    return tuple(
+        replace(
+            row,
+            enhancement=words[k],
+            distance_ivc_mm=float(cava[k]) if np.isfinite(cava[k]) else None,
+            distance_vessel_mm=float(vessel[k]) if np.isfinite(vessel[k]) else None,
+        )
+        for k, row in enumerate(rows)
+    )
 
 
 def _liver(found: Segmentation) -> NDArray[np.bool_]:

@@ -86,14 +86,14 @@ def given_anatomy(given: NDArray[np.unsignedinteger], liver: Mask, grid: Grid) -
 
 def nearest_segment(segments: SegmentArray, bare: Mask, grid: Grid) -> SegmentArray:
     """Segment of the nearest labelled voxel, for every bare voxel."""
-    shell = _edge(segments > 0)
+    shell = edge(segments > 0)
     at = np.argwhere(shell)
     tree = cKDTree(at * np.array(grid.spacing))
     _, nearest = tree.query(np.argwhere(bare) * np.array(grid.spacing))
     return np.asarray(segments[shell][nearest])
 
 
-def _edge(mask: Mask) -> Mask:
+def edge(mask: Mask) -> Mask:
     """Voxels of a mask with a face outside it."""
     core = mask.copy()
     for axis in range(3):

@@ -1,22 +1,18 @@
-"""Facts of the lesion table: count, largest diameter, distances to liver surface and hilum."""
+"""Facts of the lesion table: count, largest diameter, distances to surface, hilum and vessels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator, Sequence
 
 from burden.facts import Fact
-from burden.grid import Grid
-from burden.lesions import Point
+from burden.findings import Finding
+from burden.image import Segmentation
+from burden.lesions import Lesion
 from burden.measure.fact import number, unknown
 from burden.measure.scene import Scene
 from burden.measure.table import CROSSING
+from burden.measure.vessels import CAVA, VESSELS, known_vessels
 from burden.measure.volumes import NO_SEGMENTS
-
-HILUM_MM = 10.0
-"""The hilum is the middle of the portal vein within this distance of its most central point."""
 
 
 def counts(scene: Scene) -> Iterator[Fact]:
@@ -43,32 +39,38 @@ def counts(scene: Scene) -> Iterator[Fact]:
 
 
 def distances(scene: Scene) -> Iterator[Fact]:
-    """Smallest distance of any lesion to the liver's surface and to the hilum."""
-    capsule = [r.distance_capsule_mm for r in scene.rows if r.distance_capsule_mm is not None]
-    hilum = [r.distance_hilum_mm for r in scene.rows if r.distance_hilum_mm is not None]
-    for name, values, why in (
-        ("capsule", capsule, "the surface of the liver is not in the image"),
-        ("hilum", hilum, "the portal vein was not segmented"),
+    """Smallest distance of any lesion to the liver's surface, the hilum, the cava, any vessel."""
+    vessels = ", ".join(n.replace("_", " ") for n in known_vessels(scene.found.structures))
+    for name, field, note, why in (
+        ("capsule", "distance_capsule_mm", "", "the surface of the liver is not in the image"),
+        (
+            "hilum",
+            "distance_hilum_mm",
+            " to the portal bifurcation",
+            "the portal vein was not segmented",
+        ),
+        ("ivc", "distance_ivc_mm", "", "the inferior vena cava was not segmented"),
+        ("vessel", "distance_vessel_mm", f" to the nearest of: {vessels}", "no vessel was segmented"),
     ):
         fact_id = f"lesion.min_distance_{name}"
+        values = [v for r in scene.rows if (v := getattr(r, field)) is not None]
         if values:
-            yield number(fact_id, "mm", min(values), None, scene.source, "from the lesion's surface")
+            said = f"from the lesion's surface{note}"
+            yield number(fact_id, "mm", min(values), None, scene.source, said)
         else:
             yield unknown(fact_id, "mm", why if scene.rows else "no lesion")
 
 
-def hilum_point(portal: NDArray[np.bool_] | None, liver: NDArray[np.bool_], grid: Grid) -> Point | None:
-    """Where the portal vein is most central in the liver, LPS mm; None without a portal vein."""
-    if portal is None or not portal.any():
-        return None
-    spacing = np.array(grid.spacing)
-    vein = np.argwhere(portal) * spacing
-    middle = np.array([_median(liver.sum(axis=tuple(b for b in range(3) if b != a))) for a in range(3)])
-    start = vein[np.argmin(((vein - middle * spacing) ** 2).sum(1))]
-    near = vein[((vein - start) ** 2).sum(1) <= HILUM_MM**2]
-    x, y, z = grid.world(near.mean(0) / spacing)
-    return float(x), float(y), float(z)
-
-
-def _median(profile: NDArray[np.intp]) -> float:
-    return float(np.searchsorted(np.cumsum(profile), profile.sum() / 2.0))
+def not_measured(found: Segmentation, rows: Sequence[Lesion]) -> Iterator[Finding]:
+    """Which distances cannot be measured, and why."""
+    missing = [n for n in VESSELS if n not in known_vessels(found.structures)]
+    if not rows or not missing:
+        return
+    names = [n.replace("_", " ") for n in missing]
+    text = f"Not segmented: {', '.join(names)}. "
+    lost = ["to the hilum"] if "portal_vein" in missing else []
+    lost += ["to the vena cava"] if CAVA in missing else []
+    lost += ["to vessels"] if len(missing) == len(VESSELS) else []
+    text += f"Distances of lesions {', '.join(lost)} cannot be measured." if lost else ""
+    text += " A vessel that was not segmented may be nearer than the nearest." if not lost else ""
+    yield Finding("vessels-not-segmented", "info", text)

@@ -16,6 +16,7 @@ from burden.grid import Grid
 from burden.image import Segmentation, Volume
 from burden.lesions import Lesion
 from burden.measure.anatomy import Anatomy
+from burden.measure.enhancement import Enhancement
 from burden.measure.tissue import Tissue
 from burden.measure.uncertainty import Spread
 
@@ -43,6 +44,8 @@ class Scene:
         Draws; None where the masks are taken at their word.
     complete
         Whether the whole liver is in the image.
+    enhancement
+        How the lesions take up contrast, or why that is not known.
     """
 
     volume: Volume
@@ -54,6 +57,7 @@ class Scene:
     rows: tuple[Lesion, ...]
     spread: Spread | None
     complete: bool
+    enhancement: Enhancement
 
     @property
     def grid(self) -> Grid:

@@ -62,6 +62,8 @@ class Spread:
         Shape (n, m).
     right_share, left_share
         Share of each lesion in segments 5-8 and 2-4, shape (n, m).
+    luck
+        Standard normal, shape (n,), for whatever else is uncertain.
     """
 
     liver_ml: FloatArray
@@ -72,6 +74,7 @@ class Spread:
     exists: Mask
     right_share: FloatArray
     left_share: FloatArray
+    luck: FloatArray
 
     @property
     def tumor_ml(self) -> FloatArray:
@@ -144,6 +147,7 @@ def draw(
         exists=exists,
         right_share=right,
         left_share=left,
+        luck=np.random.default_rng([seed, 1]).standard_normal(draws),
     )
 
 

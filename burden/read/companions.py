@@ -67,7 +67,7 @@ def pick(
         usable.append(one)
         text = (
             f"{what} is used beside the series measured in, on the same frame of reference; "
-            "breathing between the two is not corrected."
+            "where breathing moved it, it is shifted as a whole."
         )
         said = Finding("companion-used", "info", text)
         if not wanted:  # the best one that can be used; those before it need no mention
