@@ -42,7 +42,10 @@ def fitness(volume: Volume, thickness: Sequence[float] = ()) -> list[Finding]:
         if lost:
             text = f"Pixels are {in_plane:.3g} mm wide: too coarse for diameters by RECIST 1.1."
         findings.append(Finding("coarse-matrix", "warning", text, lost))
-    if volume.modality == "CT" and int(volume.data.min()) > _NO_AIR_HU:
+    # Slice by slice: nearly always the first one has air, and the others need no look.
+    if volume.modality == "CT" and not any(
+        int(volume.data[:, :, k].min()) <= _NO_AIR_HU for k in range(grid.shape[2])
+    ):
         text = f"No value below {_NO_AIR_HU} HU: the image is clipped, or its values are not HU."
         findings.append(Finding("no-air", "warning", text))
     if volume.phase == "non-contrast":

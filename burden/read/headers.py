@@ -7,7 +7,6 @@ tags named here are ever read, so no name, identifier or date of a patient can l
 from __future__ import annotations
 
 import io
-import math
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,14 +17,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from burden.read.elements import MOST_BYTES, plain_value, quick_header
 from burden.read.sources import Entry
+from burden.read.tags import Tags, quantity, several, text, vector, whole
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MAX_INFLATED = 2**29
 _MAX_VALUE = 2**26  # bytes of one header value that are still read; frames of a thousand slices fit
 
 Vector = tuple[float, float, float]
-Tags = dict[str | int, Any]
 
 _TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
@@ -149,6 +149,11 @@ def read_headers(entry: Entry) -> tuple[Slice, ...]:
     from pydicom import dcmread
 
     try:
+        with entry.path.open("rb", buffering=0) as start:
+            quick = quick_header(start.read(MOST_BYTES), _keywords())
+        if quick is not None:
+            plain, offset, syntax = quick
+            return _slices(plain, _file(plain, entry, offset, syntax, little=True))
         with quiet_pydicom(), _Careful(io.FileIO(entry.path)) as stream:
             _refuse_bomb(stream)
             # Preamble or not: a data set without one is still DICOM.
@@ -176,50 +181,6 @@ def _refuse_bomb(stream: BinaryIO) -> None:
     stream.seek(0)
 
 
-def _text(ds: Tags, key: str) -> str:
-    """A tag as one short printable line; it may end up in a table or a message."""
-    value = ds.get(key)
-    text = "" if value is None else str(value).strip()[:64]
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
-
-
-def _number(ds: Tags, key: str) -> float | None:
-    value = ds.get(key)
-    if value is None or value == "" or isinstance(value, (bytes, list)):
-        return None
-    if isinstance(value, str) and "\\" in value:  # several values
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _whole(ds: Tags, key: str, default: int = 0) -> int:
-    value = _number(ds, key)
-    return default if value is None else int(value)
-
-
-def _vector(ds: Tags, key: str, length: int) -> tuple[float, ...] | None:
-    value = ds.get(key)
-    if isinstance(value, str):
-        value = value.split("\\")
-    if value is None or isinstance(value, bytes) or len(value) != length:
-        return None
-    numbers = tuple(map(float, value))
-    return numbers if all(map(math.isfinite, numbers)) else None
-
-
-def _image_type(ds: Tags, key: str = "ImageType") -> tuple[str, ...]:
-    value = ds.get(key)
-    if not value:
-        return ()
-    parts = value.split("\\") if isinstance(value, str) else value
-    return tuple(str(part).strip().upper() for part in parts)
-
-
-_TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UC", "UI"}
-_WORDS = {"US": "<u2", "SS": "<i2", "UL": "<u4", "SL": "<i4", "FL": "<f4", "FD": "<f8"}
-
-
 @cache
 def _keywords() -> dict[int, tuple[str, str]]:
     """Keyword and usual value representation by tag, of everything that is ever looked at."""
@@ -227,7 +188,8 @@ def _keywords() -> dict[int, tuple[str, str]]:
     from pydicom.tag import Tag
 
     names = {*_TAGS, *_MACROS, *_STACK, "FrameType"}
-    return {int(Tag(name)): (name, dictionary_VR(name).split(" ")[0]) for name in names}
+    tags = {int(Tag(name)): (name, dictionary_VR(name).split(" ")[0]) for name in names}
+    return tags | {place: ("", "") for mark, _, value in _PRIVATE_B for place in (mark, value)}
 
 
 def _plain(ds: Any) -> Tags:
@@ -244,61 +206,49 @@ def _plain(ds: Any) -> Tags:
         if not keyword and not number >> 16 & 1:
             continue
         raw = ds.get_item(tag)
-        value = _simple(raw, usual) if keyword and raw.is_raw else None
+        value = None
+        if keyword and raw.is_raw and raw.value is not None:
+            value = plain_value(raw.VR or usual, raw.value, little=raw.is_little_endian)
         values[keyword or number] = ds[tag].value if value is None else value
     return values
 
 
-def _simple(raw: Any, usual: str) -> str | int | float | None:
-    """Value of a raw element, where no character set and no second value comes into it."""
-    kind, value = raw.VR or usual, raw.value
-    if kind in _TEXTS and value is not None and value.isascii() and b"\x1b" not in value:
-        text: str = value.decode("ascii")
-        return text.rstrip(" \0")
-    dtype = _WORDS.get(kind)
-    if dtype and value is not None and len(value) == int(dtype[2]):
-        order = dtype if raw.is_little_endian else ">" + dtype[1:]
-        number: int | float = np.frombuffer(value, order)[0].item()
-        return number
-    return None
-
-
 def _file(ds: Tags, entry: Entry, offset: int, syntax: str, *, little: bool) -> File:
-    frames = _whole(ds, "NumberOfFrames", 1) or 1
+    frames = whole(ds, "NumberOfFrames", 1) or 1
     padding = ds.get("PixelPaddingValue")
     limit = ds.get("PixelPaddingRangeLimit", padding)
-    sequence = {k: _number(ds, k) for k in ("EchoTime", "RepetitionTime", "FlipAngle", "InversionTime")}
-    agent = _text(ds, "ContrastBolusAgent")
-    signed = _whole(ds, "PixelRepresentation") == 1
-    signed_bits = _whole(ds, "BitsAllocated") if signed else 0
+    sequence = {k: quantity(ds, k) for k in ("EchoTime", "RepetitionTime", "FlipAngle", "InversionTime")}
+    agent = text(ds, "ContrastBolusAgent")
+    signed = whole(ds, "PixelRepresentation") == 1
+    signed_bits = whole(ds, "BitsAllocated") if signed else 0
     return File(
         entry=entry,
-        sop_class=_text(ds, "SOPClassUID"),
-        sop_uid=_text(ds, "SOPInstanceUID"),
+        sop_class=text(ds, "SOPClassUID"),
+        sop_uid=text(ds, "SOPInstanceUID"),
         syntax=syntax,
-        study_uid=_text(ds, "StudyInstanceUID"),
-        series_uid=_text(ds, "SeriesInstanceUID"),
-        frame_uid=_text(ds, "FrameOfReferenceUID"),
-        modality=_text(ds, "Modality").upper(),
-        image_type=_image_type(ds),
-        description=(_text(ds, "SeriesDescription") or _text(ds, "ProtocolName")),
-        body_part=_text(ds, "BodyPartExamined"),
-        kernel=_text(ds, "ConvolutionKernel"),
+        study_uid=text(ds, "StudyInstanceUID"),
+        series_uid=text(ds, "SeriesInstanceUID"),
+        frame_uid=text(ds, "FrameOfReferenceUID"),
+        modality=text(ds, "Modality").upper(),
+        image_type=several(ds),
+        description=(text(ds, "SeriesDescription") or text(ds, "ProtocolName")),
+        body_part=text(ds, "BodyPartExamined"),
+        kernel=text(ds, "ConvolutionKernel"),
         contrast="" if agent.upper() in ("NO", "NONE", "N", "0") else agent,
-        delay_s=_delay(_text(ds, "AcquisitionTime"), _text(ds, "ContrastBolusStartTime")),
-        rows=_whole(ds, "Rows"),
-        columns=_whole(ds, "Columns"),
+        delay_s=_delay(text(ds, "AcquisitionTime"), text(ds, "ContrastBolusStartTime")),
+        rows=whole(ds, "Rows"),
+        columns=whole(ds, "Columns"),
         frames=frames,
-        samples=_whole(ds, "SamplesPerPixel", 1),
-        bits=(_whole(ds, "BitsAllocated"), _whole(ds, "BitsStored"), _whole(ds, "HighBit")),
+        samples=whole(ds, "SamplesPerPixel", 1),
+        bits=(whole(ds, "BitsAllocated"), whole(ds, "BitsStored"), whole(ds, "HighBit")),
         signed=signed,
         padding=_padding(padding, limit, signed_bits),
         offset=offset,
         big_endian=not little,
         sequence={k: v for k, v in sequence.items() if v is not None},
-        codes="/".join((*_image_type(ds, "ScanningSequence"), *_image_type(ds, "SequenceVariant"))),
-        burned_in=_text(ds, "BurnedInAnnotation").upper() == "YES",
-        patient={k: _text(ds, k) for k in ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")},
+        codes="/".join((*several(ds, "ScanningSequence"), *several(ds, "SequenceVariant"))),
+        burned_in=text(ds, "BurnedInAnnotation").upper() == "YES",
+        patient={k: text(ds, k) for k in ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")},
     )
 
 
@@ -361,22 +311,22 @@ def _slice(file: File, number: int, places: list[Tags]) -> Slice:
         found = (read(place, *args) for place in places)
         return next((value for value in found if value not in (None, "", ())), None)
 
-    spacing = first(_vector, "PixelSpacing", 2)
-    kind = first(_image_type, "FrameType") or file.image_type
-    stack = [(key, first(_text, key)) for key in _STACK]
-    b_value = first(_number, "DiffusionBValue")
+    spacing = first(vector, "PixelSpacing", 2)
+    kind = first(several, "FrameType") or file.image_type
+    stack = [(key, first(text, key)) for key in _STACK]
+    b_value = first(quantity, "DiffusionBValue")
     stack[0] = ("DiffusionBValue", first(_private_b) if b_value is None else f"{b_value:g}")
-    slope = first(_number, "RescaleSlope")
+    slope = first(quantity, "RescaleSlope")
     return Slice(
         file=file,
         frame=number,
-        position=first(_vector, "ImagePositionPatient", 3),
-        axes=_axes(first(_vector, "ImageOrientationPatient", 6)),
+        position=first(vector, "ImagePositionPatient", 3),
+        axes=_axes(first(vector, "ImageOrientationPatient", 6)),
         # DICOM's PixelSpacing: between rows first, then between columns
         spacing=(spacing[1], spacing[0]) if spacing and min(spacing) > 0 else None,
-        thickness=first(_number, "SliceThickness") or 0.0,
+        thickness=first(quantity, "SliceThickness") or 0.0,
         slope=1.0 if slope in (None, 0.0) else slope,
-        intercept=first(_number, "RescaleIntercept") or 0.0,
+        intercept=first(quantity, "RescaleIntercept") or 0.0,
         stack=tuple((k, v) for k, v in [*stack, ("ImageType", "/".join(kind))] if v),
         image_type=kind,
     )
