@@ -22,6 +22,7 @@ _OTHER_SYNTAXES = ("1.2.840.10008.1.2.4.", "1.2.840.10008.1.2.5")  # compressed:
 _LONG = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
+_SHORT = frozenset(kind.encode() for kind in (*(TEXTS - {"UC"}), *NUMBERS, "AT", "LT", "PN", "ST"))
 _SYNTAX, _PIXELS = 0x0002_0010, (0x7FE0_0008, 0x7FE0_0009, 0x7FE0_0010)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
 _UNDEFINED = 0xFFFF_FFFF
@@ -54,14 +55,14 @@ def quick_header(data: bytes, known: Known) -> tuple[dict[str | int, Value], int
     if data[128:132] != b"DICM":
         return None
     try:
-        meta, place = _elements(data, 132, {_SYNTAX: ("syntax", "UI")}, explicit=True, group=2)
+        meta, place = _elements(data, 132, {_SYNTAX: ("syntax", "UI")}, explicit=True, meta=True)
         syntax = str(meta.get("syntax", ""))
         if syntax not in (IMPLICIT, EXPLICIT) and not syntax.startswith(_OTHER_SYNTAXES):
             return None
         explicit = syntax != IMPLICIT
-        if not explicit and data[place + 4 : place + 6].isupper():
+        if not explicit and data[place + 4 : place + 6] in _SHORT | _LONG:
             return None
-        values, place = _elements(data, place, known, explicit=explicit, group=0)
+        values, place = _elements(data, place, known, explicit=explicit)
     except (_OddError, error):  # the latter where the bytes end
         return None
     return values, place, syntax
@@ -79,20 +80,22 @@ def plain_value(kind: str, value: bytes, *, little: bool = True) -> Value | None
 
 
 def _elements(
-    data: bytes, place: int, known: Known, *, explicit: bool, group: int
+    data: bytes, place: int, known: Known, *, explicit: bool, meta: bool = False
 ) -> tuple[dict[str | int, Value], int]:
-    """Wanted values from ``place`` on, to the pixel data; in group 2 to the end of the group."""
+    """Wanted values from ``place`` on, to the pixel data, or to the end of the meta header."""
     values: dict[str | int, Value] = {}
     while True:
+        if meta and data[place : place + 2] != b"\2\0":
+            return values, place
         tag, kind, start, length = _next(data, place, explicit)
-        if tag in _PIXELS or (group and tag >> 16 != group):
+        if tag in _PIXELS:
             return values, place
         place = _past_sequence(data, start, explicit) if length == _UNDEFINED else start + length
         wanted = known.get(tag)
         if wanted is None:
             continue
         keyword, usual = wanted
-        if length == _UNDEFINED or place > len(data) or not (kind or keyword):
+        if length == _UNDEFINED or place > len(data) or not (kind or usual):
             raise _OddError
         value = plain_value(kind or usual, data[start:place])
         if value is None:
@@ -110,7 +113,7 @@ def _next(data: bytes, place: int, explicit: bool) -> tuple[int, str, int, int]:
     if kind in _LONG:
         high, low, kind, length = _LONG_FORM.unpack_from(data, place)
         start = place + 12
-    elif not kind.isupper():
+    elif kind not in _SHORT:
         raise _OddError
     return high << 16 | low, kind.decode("latin-1"), start, length
 

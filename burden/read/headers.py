@@ -189,7 +189,8 @@ def _keywords() -> dict[int, tuple[str, str]]:
 
     names = {*_TAGS, *_MACROS, *_STACK, "FrameType"}
     tags = {int(Tag(name)): (name, dictionary_VR(name).split(" ")[0]) for name in names}
-    return tags | {place: ("", "") for mark, _, value in _PRIVATE_B for place in (mark, value)}
+    marks = {mark: ("", "LO") for mark, _, _ in _PRIVATE_B}
+    return tags | marks | {value: ("", "") for _, _, value in _PRIVATE_B}
 
 
 def _plain(ds: Any) -> Tags:
