@@ -77,7 +77,7 @@ class Bundle:
     fine_mr
         The fine network for MR; `fine` where the bundle has no other.
     structures
-        Classes beside liver and lesion that the coarse network finds well enough to be given out.
+        Classes beside liver and lesion that it finds well enough to be given out.
     lesion_recall
         Share of the lesions of held-out CTs that it found; 1 where the card does not say.
     """

@@ -246,7 +246,7 @@ class BundleSegmenter:
         return Segmentation(
             liver=placed,
             lesions=_placed(lesions, native_box, volume.grid, {1: "lesion"}),
-            structures=structures_of(seen.coarse, self.bundle.structures, placed),
+            structures=structures_of(shares, grid, self.bundle.structures, placed),
             lesion_probability=probability,
             liver_boundary_sd_mm=self.bundle.calibration.liver_boundary_sd_mm,
             lesion_boundary_sd_mm=self.bundle.calibration.lesion_boundary_sd_mm,

@@ -112,14 +112,22 @@ def level_of(raw: torch.Tensor, coarse: Survey) -> float:
     return liver_level(raw[torch.from_numpy(mask)])
 
 
-def structures_of(coarse: Survey, names: tuple[str, ...], liver: Labels) -> Labels | None:
-    """Organs and vessels by the coarse network, on the grid of the liver and outside it."""
+def structures_of(
+    shares: NDArray[np.float32], grid: Grid, names: tuple[str, ...], liver: Labels
+) -> Labels | None:
+    """Organs and vessels on the grid of the liver and outside it; None where none is named.
+
+    Parameters
+    ----------
+    shares : float (classes, i, j, k)
+        Class probabilities on `grid`.
+    """
     if not names:
         return None
     out = np.zeros(liver.grid.shape, np.uint8)
     for name in names:
         value = CLASS_NAMES.index(name)
-        share = coarse.shares[value]
+        share = shares[value]
         sure = share > 0.5
         if not sure.any():
             continue
@@ -129,7 +137,7 @@ def structures_of(coarse: Survey, names: tuple[str, ...], liver: Labels) -> Labe
             for size, axis in zip(sure.shape, np.nonzero(sure), strict=True)
         ]
         cut = tuple(slice(low, high) for low, high in zip(corner, stop, strict=True))
-        place = coarse.grid.crop(corner, stop)
+        place = grid.crop(corner, stop)
         box = box_on(liver.grid, place)
         local = liver.grid.crop([one.start for one in box], [one.stop for one in box])
         inside = from_upright(np.ascontiguousarray(share[cut]), place, local) > 0.5

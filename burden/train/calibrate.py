@@ -47,7 +47,8 @@ class Trial:
     kind : str
         "CT" or "MR", with "healthy" before it when there are no lesions.
     organs : list of float
-        Dice of each class beside liver and lesion by the coarse network.
+        Dice of each class beside liver and lesion in the part of the image looked at; NaN where
+        there is none.
     """
 
     case: str
@@ -129,11 +130,9 @@ def _trial(
     others = np.delete(seen.shares, [LIVER, LESION], axis=0).max(axis=0)
     some = np.stack([others, seen.shares[LIVER], seen.shares[LESION]])
     logits[(slice(None), *seen.box)] = np.log(np.maximum(some, 3e-7))
-    best = seen.coarse.shares.argmax(0)
-    coarse_truth = truth.numpy()[1::2, 1::2, 1::2]
-    cut = tuple(slice(0, size) for size in coarse_truth.shape)
+    best, inside = seen.shares.argmax(0), truth.numpy()[seen.box]
     organs = [
-        _dice(best[cut] == value, there) if (there := coarse_truth == value).any() else np.nan
+        _dice(best == value, there) if (there := inside == value).any() else np.nan
         for value in range(3, len(CLASS_NAMES))
     ]
     return Trial(case, kind, logits, truth.numpy(), organs)

@@ -9,6 +9,9 @@ from burden.train.lesions import LESION, LIVER
 if TYPE_CHECKING:
     import torch
 
+ORGANS = 0.5
+"""Weight of the organs' Dice beside those of liver and lesions."""
+
 
 def segmentation_loss(
     logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor
@@ -41,7 +44,7 @@ def segmentation_loss(
     # Organs are few voxels: without a term of their own they are never learned.
     organs = [value for value in range(LESION + 1, share.shape[1]) if bool((target == value).any())]
     missed = [_one_minus_dice(share[:, value], target == value) for value in organs]
-    return loss + sum(missed, torch.zeros((), device=loss.device)) / max(1, len(missed))
+    return loss + ORGANS * sum(missed, torch.zeros((), device=loss.device)) / max(1, len(missed))
 
 
 def _one_minus_dice(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

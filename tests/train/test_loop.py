@@ -93,7 +93,6 @@ def test_new_bundle_holds_the_trained_network(pack: Path, config: Path, tmp_path
     meta = json.loads((bundle.folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
     assert meta["training"]["fine"]["steps"] == 1
     assert bundle.fine.channels == bundle.fine_mr.channels == 2
-    assert bundle.fine.classes == 3
     assert bundle.fine_mr.weights == "models/fine_mr.safetensors"
 
 
