@@ -57,7 +57,7 @@ def run_on_cluster(
             for task in tasks
         }  # fmt: skip
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 yield _ended(future, futures[future], client)
         finally:
             if client.status == "running":
