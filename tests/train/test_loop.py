@@ -161,8 +161,8 @@ def test_temperature_is_recovered() -> None:
     truth = np.where(rng.random(strength.shape) < chance, LESION, LIVER).astype(np.uint8)
     logits = np.full((3, *truth.shape), -60.0, np.float16)
     logits[LESION], logits[LIVER] = strength, 0.0
-    trials = [calibrate.Trial("x", "CT", logits, truth, []) for _ in range(3)]
-    assert calibrate.fit_temperature(trials) == pytest.approx(2.0, rel=0.12)
+    seen = [calibrate.Seen(logits, truth, []) for _ in range(3)]
+    assert calibrate.fit_temperature(seen) == pytest.approx(2.0, rel=0.12)
 
 
 def test_logistic_is_recovered() -> None:

@@ -1,0 +1,58 @@
+"""Pictures for the model card: is a stated chance true, which lesions are found, is burden right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from burden.train.examine import BANDS_MM, Examined
+
+
+def draw_card(images: Sequence[Examined], out: Path) -> Path:
+    """Three panels of the held-out CTs as one PNG.
+
+    Parameters
+    ----------
+    images : sequence of Examined
+        CTs with and without lesions.
+    out : Path
+        File to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    chances = np.array([chance for image in images for chance, _ in image.spots])
+    true = np.array([is_true for image in images for _, is_true in image.spots], float)
+    left.plot([0, 1], [0, 1], color="0.7", lw=1)
+    for low, high in pairwise(np.linspace(0.3, 1, 6)):
+        inside = (chances >= low) & (chances < high + 1e-9)
+        if inside.sum() >= 5:
+            error = np.sqrt(true[inside].mean() * (1 - true[inside].mean()) / inside.sum())
+            left.errorbar(chances[inside].mean(), true[inside].mean(), error, fmt="o", color="C0")
+    left.set(
+        xlabel="stated chance of being a lesion",
+        ylabel="share that are",
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        title="Reliability",
+    )
+    names, shares, counts = [], [], []
+    for low, high in pairwise(BANDS_MM):
+        hits = [found for image in images for size, found in image.lesions if low <= size < high]
+        names.append(f"{low:g}-{high:g}" if np.isfinite(high) else f"> {low:g}")
+        shares.append(np.mean(hits) if hits else 0.0)
+        counts.append(len(hits))
+    bars = middle.bar(names, shares, color="C0")
+    middle.bar_label(bars, [f"n = {count}" for count in counts])
+    middle.set(xlabel="diameter, mm", ylabel="share found", ylim=(0, 1.1), title="Lesions found")
+    burdens = np.array([image.values["tumor.burden"] for image in images if image.values])
+    top = max(5.0, float(np.nanmax(burdens[:, :2])) * 1.05)
+    right.plot([0, top], [0, top], color="0.7", lw=1)
+    right.plot(burdens[:, 0], burdens[:, 1], "o", color="C0", ms=4)
+    right.set(xlabel="true burden, %", ylabel="burden found, %", title="Burden")
+    figure.savefig(out, dpi=110)
+    return out

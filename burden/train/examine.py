@@ -1,0 +1,213 @@
+"""How good a bundle is on held-out images that it was not calibrated on: the figures of its card.
+
+Each image goes through the back end and the measurements as a user's would, and is held against
+its truth measured in the same way. Lesions are synthetic; real ones are harder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from burden.errors import NotALiverError
+from burden.facts import Fact, Facts
+from burden.train.calibrate import FOUND_OVERLAP, LEAST_VOXELS
+from burden.train.settings import read_settings
+from burden.train.trials import SPACING_MM, Trial, trials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from burden.image import Segmentation
+    from burden.segment import Segmenter
+
+COVERED = ("liver.volume", "tumor.volume", "tumor.burden", "lesion.count", "lesion.largest_diameter")
+"""Facts whose 90 % intervals are held against the truth."""
+BANDS_MM = (0.0, 10.0, 20.0, 50.0, np.inf)
+"""Limits of the size bands of lesion recall: diameter of the sphere of the lesion's volume."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One image: what was found, what is true.
+
+    Attributes
+    ----------
+    values : dict
+        Fact id -> (true, found, 5th percentile, 95th percentile); NaN where not measured.
+    lesions : tuple of (diameter_mm, found)
+        Each true lesion, and whether it was found.
+    spots : tuple of (probability, true)
+        Each found lesion, its stated chance of being one, and whether it is.
+    """
+
+    case: str
+    kind: str
+    liver_dice: float
+    lesion_dice: float
+    values: dict[str, tuple[float, float, float, float]]
+    lesions: tuple[tuple[float, bool], ...]
+    spots: tuple[tuple[float, bool], ...]
+
+
+def examine(
+    pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 2, draws: int = 64
+) -> list[Examined]:
+    """Segment and measure held-out images.
+
+    Parameters
+    ----------
+    pack, repeats, seed
+        As for `burden.train.trials.trials`; the seed differs from the one calibrated with.
+    draws : int
+        Joint draws behind the intervals.
+    """
+    from burden.segment.monai_bundle import from_bundle
+
+    settings = read_settings(bundle_folder / "configs" / "train.yaml")
+    segmenter = from_bundle(bundle_folder)
+    return [
+        examine_one(segmenter, trial, draws=draws)
+        for trial in trials(pack, settings, repeats=repeats, seed=seed)
+    ]
+
+
+def examine_one(segmenter: Segmenter, trial: Trial, *, draws: int) -> Examined:
+    """Segment and measure one image and hold it against its truth."""
+    found = segmenter(trial.volume, device="cpu", progress=lambda _step, _done: None)
+    truth = trial.truth
+    found_lesions, true_lesions = found.lesions.data > 0, truth.lesions.data > 0
+    lesions, spots = _match(found_lesions, true_lesions, found)
+    # The findings would withdraw what is to be examined here.
+    values = _values(trial, replace(found, findings=()), truth, draws)
+    return Examined(
+        case=trial.case,
+        kind=trial.kind,
+        liver_dice=_dice(found.liver.data > 0, truth.liver.data > 0),
+        lesion_dice=_dice(found_lesions, true_lesions) if true_lesions.any() else np.nan,
+        values=values,
+        lesions=lesions,
+        spots=spots,
+    )
+
+
+def _values(
+    trial: Trial, found: Segmentation, truth: Segmentation, draws: int
+) -> dict[str, tuple[float, float, float, float]]:
+    """True value, found value and 90 % interval of each fact of `COVERED`."""
+    from burden.measure import measure
+
+    true = measure(trial.volume, truth, Facts(), draws=0).facts
+    try:
+        said = measure(trial.volume, found, Facts(), draws=draws).facts
+    except NotALiverError:
+        return {}
+    values = {}
+    for fact in COVERED:
+        spread = said[fact].draws
+        low, high = np.nan, np.nan
+        if spread is not None:
+            low, high = (float(v) for v in np.quantile(spread.astype(float), (0.05, 0.95)))
+        values[fact] = (_number(true[fact]), _number(said[fact]), low, high)
+    return values
+
+
+def _number(fact: Fact) -> float:
+    return np.nan if fact.estimate is None else float(fact.estimate)
+
+
+def _match(
+    found: NDArray[np.bool_], truth: NDArray[np.bool_], segmentation: Segmentation
+) -> tuple[tuple[tuple[float, bool], ...], tuple[tuple[float, bool], ...]]:
+    """Hold found lesions against true ones, 26-connected, at `FOUND_OVERLAP`."""
+    import cc3d
+
+    real = cc3d.connected_components(truth, connectivity=26)
+    sizes = np.bincount(real.ravel())
+    covered = np.bincount(real.ravel(), weights=found.ravel()) >= FOUND_OVERLAP * sizes
+    diameters = (6 / np.pi * sizes * SPACING_MM**3) ** (1 / 3)
+    lesions = [
+        (float(diameters[one]), bool(covered[one]))
+        for one in range(1, len(sizes))
+        if sizes[one] >= LEAST_VOXELS
+    ]
+    labels = cc3d.connected_components(found, connectivity=26)
+    counts = np.maximum(1, np.bincount(labels.ravel()))
+    right = np.bincount(labels.ravel(), weights=truth.ravel()) >= FOUND_OVERLAP * counts
+    chance = _chances(labels, counts, segmentation)
+    spots = [
+        (float(chance[one]), bool(right[one]))
+        for one in range(1, len(counts))
+        if counts[one] >= LEAST_VOXELS
+    ]
+    return tuple(lesions), tuple(spots)
+
+
+def _chances(
+    labels: NDArray[np.integer], counts: NDArray[np.integer], found: Segmentation
+) -> NDArray[np.float64]:
+    """Stated chance of each component to be a lesion."""
+    if found.lesion_existence is None or found.lesion_probability is None:
+        return np.ones(len(counts))
+    share = found.lesion_probability.astype(np.float64)
+    mean = np.bincount(labels.ravel(), weights=share.ravel()) / counts
+    intercept, probability, volume = found.lesion_existence
+    score = intercept + probability * mean + volume * np.log10(counts * SPACING_MM**3 / 1000)
+    return np.asarray(1 / (1 + np.exp(-score)))
+
+
+def summarise(images: Sequence[Examined]) -> dict[str, Any]:
+    """Figures of images of one kind, for metadata.json and the model card."""
+    lesions = [one for image in images for one in image.lesions]
+    spots = [one for image in images for one in image.spots]
+    errors = np.array(
+        [i.values["tumor.burden"][1] - i.values["tumor.burden"][0] for i in images if i.values]
+    )
+    large = [found for size, found in lesions if size >= 10]
+    figures = {
+        "images": len(images),
+        "liver_dice": _mean([i.liver_dice for i in images]),
+        "worst_liver_dice": min(i.liver_dice for i in images),
+        "lesion_dice": _mean([i.lesion_dice for i in images]),
+        "lesion_recall": _mean([found for _, found in lesions]),
+        "lesion_recall_10mm": _mean(large),
+        "lesion_precision": _mean([true for _, true in spots]),
+        "false_lesions_per_image": sum(not true for _, true in spots) / len(images),
+        "burden_bias_points": _mean(errors),
+        "burden_mean_absolute_error_points": _mean(np.abs(errors)),
+        "burden_rmse_points": float(np.sqrt(np.mean(errors**2))) if errors.size else np.nan,
+    }
+    rounded: dict[str, Any] = {k: round(float(v), 3) for k, v in figures.items() if np.isfinite(v)}
+    by_size = {
+        f"{low:g}-{high:g} mm": [len(hits), round(float(np.mean(hits)), 3)]
+        for low, high in pairwise(BANDS_MM)
+        if (hits := [found for size, found in lesions if low <= size < high])
+    }
+    return rounded | {"images": len(images), "recall_by_size": by_size, "coverage_90": coverage(images)}
+
+
+def coverage(images: Sequence[Examined]) -> dict[str, float]:
+    """Share of the images in which the 90 % interval holds the true value, for each fact."""
+    shares = {}
+    for fact in COVERED:
+        rows = [image.values[fact] for image in images if image.values]
+        held = [low <= true <= high for true, _, low, high in rows if np.isfinite(low)]
+        if held:
+            shares[fact] = round(float(np.mean(held)), 3)
+    return shares
+
+
+def _mean(values: Sequence[float] | NDArray[np.floating]) -> float:
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    return float(finite.mean()) if finite.size else float("nan")
+
+
+def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    return float(2 * (one & other).sum() / max(1, one.sum() + other.sum()))
