@@ -7,7 +7,7 @@ import sys
 import click
 
 from burden import __version__
-from burden.cli import assess, batch, evaluate, learn, node, rules, study, tools
+from burden.cli import assess, batch, evaluate, learn, node, review, rules, study, tools
 from burden.console import fail
 from burden.errors import UsageError
 
@@ -28,6 +28,7 @@ COMMANDS: tuple[click.Command, ...] = (
     learn.train,
     evaluate.evaluate,
     node.node,
+    review.review,
 )
 """Every command, in one place; a new one is a module here and a line."""
 
