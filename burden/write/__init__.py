@@ -14,6 +14,7 @@ from burden.write.dicom_pdf import write_dicom_pdf
 from burden.write.dicom_sc import write_dicom_sc
 from burden.write.dicom_seg import write_dicom_seg
 from burden.write.dicom_sr import write_dicom_sr
+from burden.write.fhir import write_fhir
 from burden.write.folder import check_out, whole_or_nothing
 from burden.write.mask import write_masks
 from burden.write.page import write_page
@@ -36,6 +37,7 @@ WRITERS: dict[str, Writer] = {
     "pdf": write_pdf,
     "dicom_pdf": write_dicom_pdf,  # wraps the pages of pdf
     "page": write_page,
+    "fhir": write_fhir,
     "record": write_record,  # last: it lists the files of the others
 }
 

@@ -29,7 +29,7 @@ SEGMENTS: dict[int, Code] = {
 }  # fmt: skip
 AI: Code = ("123110", "DCM", "Artificial Intelligence")
 SHAPES: Code = ("123105", "DCM", "Morphological Operations")
-PROCESSING: Code = ("109102", "DCM", "Processing Equipment")
+PROCESSING: Code = ("1630", "99IHE", "Processing Algorithm")  # IHE AI Results: one item an algorithm
 REPORT: Code = ("126000", "DCM", "Imaging Measurement Report")
 PROCEDURES: dict[str, Code] = {
     "CT": ("77477000", "SCT", "Computed Tomography"),

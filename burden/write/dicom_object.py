@@ -20,7 +20,7 @@ import numpy as np
 from burden.case import Case, Images
 from burden.findings import Finding
 from burden.write.dicom_codes import PROCESSING, coded
-from burden.write.dicom_source import SourceError, quiet, uid
+from burden.write.dicom_source import OF_PATIENT, SourceError, quiet, uid
 from burden.write.record import case_record
 
 if TYPE_CHECKING:
@@ -92,10 +92,19 @@ def moment(case: Case) -> datetime:
         return datetime.now().replace(microsecond=0)
 
 
-def finish(data: Dataset, case: Case) -> Dataset:
-    """Dates and equipment of a finished object; random UIDs made repeatable."""
+def finish(data: Dataset, case: Case, header: Dataset) -> Dataset:
+    """Patient, dates and equipment of a finished object; random UIDs made repeatable.
+
+    Parameters
+    ----------
+    header
+        Of the source: what a library left out of it is filled in.
+    """
     from pydicom.dataset import Dataset
 
+    for keyword in OF_PATIENT:
+        if keyword in header and not data.get(keyword):
+            setattr(data, keyword, header.get(keyword))
     when = moment(case)
     data.InstanceCreationDate = data.SeriesDate = f"{when:%Y%m%d}"
     data.InstanceCreationTime = data.SeriesTime = f"{when:%H%M%S}"

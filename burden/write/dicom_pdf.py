@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from burden.case import RESEARCH_USE, Case
+from burden.case import Case
 from burden.findings import Finding
 from burden.write.dicom_codes import REPORT, coded
 from burden.write.dicom_object import (
@@ -66,10 +66,10 @@ def encapsulated(case: Case, pdf: Callable[[], bytes]) -> Dataset:
     data.AcquisitionDateTime = ""
     data.ContentDate, data.ContentTime = f"{when:%Y%m%d}", f"{when:%H%M%S}"
     data.ConversionType = "WSD"
-    data.BurnedInAnnotation = "NO"  # nothing in the pages names the patient
+    # The words of the pages name nobody; the pixels of the pictures may.
+    data.BurnedInAnnotation = "YES" if source.burned_in else "NO"
     data.VerificationFlag = "UNVERIFIED"
     data.DocumentTitle = "Liver tumor burden (research use only)"
-    data.ImageComments = RESEARCH_USE
     data.ConceptNameCodeSequence = [coded(REPORT)]
     references = []
     for image in source.images:
@@ -83,4 +83,4 @@ def encapsulated(case: Case, pdf: Callable[[], bytes]) -> Dataset:
     data.MIMETypeOfEncapsulatedDocument = "application/pdf"
     data.EncapsulatedDocumentLength = len(content)
     data.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
-    return finish(data, case)
+    return finish(data, case, header)

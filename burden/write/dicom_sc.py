@@ -57,7 +57,7 @@ def captures(case: Case) -> Parts:
     for n, (picture, lines, orientation, at) in enumerate(pages, start=1):
         data = _capture(case, source, _burned(picture, lines), orientation, digest, n)
         _refer(data, source, at)
-        yield f"sc/{n:02d}.dcm", finish(data, case)
+        yield f"sc/{n:02d}.dcm", finish(data, case, source.header)
 
 
 def _capture(
@@ -89,16 +89,14 @@ def _capture(
         specific_character_set="ISO_IR 192",
         **identity,
     )
-    for keyword in ("StudyDescription", "PatientAge", "PatientSize", "PatientWeight"):
-        if keyword in header:
-            setattr(data, keyword, getattr(header, keyword))
     when = moment(case)
     data.Modality = "OT"
     data.ConversionType = "WSD"
     data.DateOfSecondaryCapture = f"{when:%Y%m%d}"
     data.TimeOfSecondaryCapture = f"{when:%H%M%S}"
     data.BodyPartExamined = "LIVER"
-    data.BurnedInAnnotation = "NO"  # nothing that names the patient
+    # What we draw names nobody; what was in the pixels before may.
+    data.BurnedInAnnotation = "YES" if source.burned_in else "NO"
     data.RecognizableVisualFeatures = "NO"
     data.ImageComments = RESEARCH_USE
     data.DerivationDescription = "Outlines and measurements drawn on source images; research use only"

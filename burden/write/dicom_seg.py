@@ -108,7 +108,7 @@ def build(case: Case, source: Source) -> Dataset:
     name_frames(whole, source)
     if not source.exact:
         _moved(whole)
-    return finish(whole, case)
+    return finish(whole, case, source.header)
 
 
 def parts(case: Case) -> list[Part]:

@@ -33,6 +33,9 @@ _COPIED = (
     "PatientIdentityRemoved", "DeidentificationMethod", "StudyDescription", "AdmissionID",
     "PositionReferenceIndicator", "LossyImageCompression",
 )  # fmt: skip
+OF_PATIENT = tuple(
+    word for word in _COPIED if word not in ("PositionReferenceIndicator", "LossyImageCompression")
+)  # what belongs into results of any kind
 _IMAGE = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
     "FrameOfReferenceUID", "Modality", "ImagePositionPatient", "ImageOrientationPatient",
@@ -224,6 +227,8 @@ def _patient(image: Dataset) -> Dataset:
         text = text[: _LONGEST.get(keyword, 64)]
         if text or keyword in _EMPTY:
             setattr(out, keyword, text)
+    if out.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethod" not in out:
+        out.DeidentificationMethod = "As in the source images"
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
         setattr(out, keyword, str(getattr(image, keyword)))
     out.Modality = str(image.get("Modality") or "OT")

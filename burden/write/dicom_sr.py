@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 FILE = "sr.dcm"
+_DIGITS = 6  # of a number: more than any measurement deserves, and still readable
 _ANSWERS = {Answer.YES: c.YES, Answer.NO: c.NO, Answer.UNKNOWN: c.UNKNOWN}
 
 
@@ -81,7 +82,7 @@ def report(case: Case, seg: Path) -> Dataset:
         coding_schemes=[_scheme()],
         **series_identity(case, "SR", case_digest(case), "Liver burden measurements"),
     )
-    return finish(document, case)
+    return finish(document, case, source.header)
 
 
 def _scheme() -> Any:
@@ -186,7 +187,7 @@ def _measurement(name: c.Code, value: float, unit: str, method: c.Code | None = 
 
     return hd.sr.Measurement(
         name=c.coded(name),
-        value=float(value),
+        value=float(f"{value:.{_DIGITS}g}"),
         unit=c.coded(c.UNITS[unit]),
         method=c.coded(method) if method else None,
     )

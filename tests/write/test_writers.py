@@ -100,7 +100,7 @@ def test_no_identifier_leaks(
 def test_every_promised_file_is_there(case_of: Callable[[str], Case], tmp_path: Path) -> None:
     write_case(case_of("bilobar"), tmp_path / "out")
     assert {p.relative_to(tmp_path / "out").as_posix() for p in files(tmp_path / "out")} == {
-        "case.json", "report.html", "report.pdf", "lesions.csv",
+        "case.json", "report.html", "report.pdf", "lesions.csv", "fhir.json",
         "masks/liver.nii.gz", "masks/lesions.nii.gz", "masks/segments.nii.gz",
     }  # fmt: skip
 
