@@ -38,19 +38,13 @@ def make_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
             settings[name] = {**old, **value} if isinstance(old, dict) and value else value
         config = place / "node.yaml"
         config.write_text(yaml.safe_dump({k: v for k, v in settings.items() if v is not None}))
-        node = Node(
-            Path(settings["folder"]) if os.path.isabs(settings["folder"]) else place / "queue", config
-        )
+        node = Node(place / settings["folder"], config)
         made.append(node)
         return node.start() if start else node
 
     yield make
     for node in made:
-        if node.process is not None and node.process.poll() is None:
-            node.process.kill()
-            node.process.wait()
-        if node.process is not None:
-            node.process.stderr.close()
+        node.close()
 
 
 @pytest.fixture

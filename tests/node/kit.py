@@ -41,6 +41,7 @@ class Node:
     lines: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
+    reader: Any = None
 
     def start(self, wait: bool = True) -> Node:
         self.process = subprocess.Popen(
@@ -48,8 +49,8 @@ class Node:
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         self.ports = {}
-        reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
-        reader.start()
+        self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        self.reader.start()
         if wait:
             until(lambda: self.ports or self.process.poll() is not None)
             assert self.ports, "\n".join(self.raw[-5:])
@@ -70,8 +71,17 @@ class Node:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         code = self.process.wait(60)
-        self.process.stderr.close() if number == signal.SIGKILL else None
+        self.close()
         return code
+
+    def close(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.reader.join(30)
+        self.process.stderr.close()
 
     def jobs(self, state: str) -> list[Path]:
         return sorted(p for p in (self.folder / state).glob("*") if p.is_dir())
@@ -117,7 +127,9 @@ def tiny_study(name: str, slices: int = 3, size: int = 8) -> list[Any]:
         meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
         meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
         meta.MediaStorageSOPInstanceUID = uid("image", k)
-        data = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+        data = FileDataset(
+            "", {}, file_meta=meta, preamble=bytes(128), is_implicit_VR=False, is_little_endian=True
+        )
         data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, uid("image", k)
         data.StudyInstanceUID, data.SeriesInstanceUID = uid("study"), uid("series")
         data.FrameOfReferenceUID = uid("frame")
