@@ -22,12 +22,13 @@ from burden.measure.fact import at_least_seen, invalid
 from burden.measure.frilling import OPTIONS, frilling_types
 from burden.measure.hilum import hilum_point
 from burden.measure.phases import arterial_phase
+from burden.measure.readers import Errors, of_model, usual_readers
 from burden.measure.remnant import remnants
 from burden.measure.scene import Scene
 from burden.measure.segments import find_anatomy
 from burden.measure.table import lesion_rows
 from burden.measure.tissue import Tissue
-from burden.measure.uncertainty import draw, errors_of
+from burden.measure.uncertainty import draw
 from burden.measure.vessels import vessel_distances
 from burden.measure.viable import viable
 from burden.measure.volumes import by_anatomy, organs, whole
@@ -87,6 +88,7 @@ def measure(
     seed: int = 0,
     split: bool = True,
     companions: tuple[Volume, ...] = (),
+    readers: Errors | None = None,
 ) -> Measured:
     """Measure everything in :data:`MEASUREMENTS` on the native grid.
 
@@ -96,6 +98,8 @@ def measure(
         Tell touching lesions apart where the masks do not (see :mod:`burden.measure.touching`).
     companions
         Other phases of the same study on the same frame of reference, each on its own grid.
+    readers
+        Errors of masks that people drew; None for those of ``configs/readers.yaml``.
     draws
         Joint draws of the measurement error; 0 takes the masks at their word, and every
         measured value is then one exact number.
@@ -110,7 +114,14 @@ def measure(
     if not found.liver.grid.same_as(volume.grid):
         raise GeometryError("the masks are not on the grid of the image.", where=found.source)
     scene, notes = prepare(
-        volume, found, patient, draws=draws, seed=seed, split=split, companions=companions
+        volume,
+        found,
+        patient,
+        draws=draws,
+        seed=seed,
+        split=split,
+        companions=companions,
+        readers=readers,
     )
     facts = [fact for measurement in MEASUREMENTS.values() for fact in measurement(scene)]
     cut = check.cut_area_mm2(_liver(found), volume.grid)
@@ -143,6 +154,7 @@ def prepare(
     seed: int,
     split: bool = True,
     companions: tuple[Volume, ...] = (),
+    readers: Errors | None = None,
 ) -> tuple[Scene, tuple[Finding, ...]]:
     """Cut to the liver, tell lesions apart, find segments, fill the table, draw."""
     given = drawn_by_people(found)
@@ -172,7 +184,9 @@ def prepare(
     )
     spread = None
     if draws:
-        errors = errors_of(found.lesion_boundary_sd_mm, found.liver_boundary_sd_mm, given=given)
+        errors = of_model(found.lesion_boundary_sd_mm, found.liver_boundary_sd_mm)
+        if given:
+            errors = readers or usual_readers()
         spread = draw(tissue, rows, anatomy, errors, draws=draws, seed=seed)
     scene = Scene(volume, found, patient, tissue, window, anatomy, rows, spread, complete, uptake)
     return scene, (*parts.findings, *anatomy.findings, *said)

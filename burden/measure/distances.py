@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from burden.facts import Fact
 from burden.findings import Finding
 from burden.image import Segmentation
@@ -13,6 +16,10 @@ from burden.measure.scene import Scene
 from burden.measure.table import CROSSING
 from burden.measure.vessels import CAVA, VESSELS, known_vessels
 from burden.measure.volumes import NO_SEGMENTS
+
+VOXEL_SD = 0.3
+"""Sd of a distance in voxel diagonals."""
+FloatArray = NDArray[np.float64]
 
 
 def counts(scene: Scene) -> Iterator[Fact]:
@@ -54,11 +61,23 @@ def distances(scene: Scene) -> Iterator[Fact]:
     ):
         fact_id = f"lesion.min_distance_{name}"
         values = [v for r in scene.rows if (v := getattr(r, field)) is not None]
-        if values:
+        if len(values) == len(scene.rows) > 0:
             said = f"from the lesion's surface{note}"
-            yield number(fact_id, "mm", min(values), None, scene.source, said)
+            draws = _nearest(scene, np.array(values), to_liver=name == "capsule")
+            yield number(fact_id, "mm", min(values), draws, scene.source, said)
         else:
             yield unknown(fact_id, "mm", why if scene.rows else "no lesion")
+
+
+def _nearest(scene: Scene, values: FloatArray, *, to_liver: bool) -> FloatArray | None:
+    """Smallest distance in every draw: surfaces move, and a voxel's place is open."""
+    spread = scene.spread
+    if spread is None:
+        return None
+    moved = values - spread.shift_mm + (spread.liver_shift_mm[:, None] if to_liver else 0.0)
+    moved += VOXEL_SD * float(np.linalg.norm(scene.grid.spacing)) * spread.luck[:, None]
+    moved = np.where(spread.exists, np.maximum(moved, 0.0), np.inf).min(axis=1)
+    return np.asarray(np.where(np.isfinite(moved), moved, values.min()))
 
 
 def not_measured(found: Segmentation, rows: Sequence[Lesion]) -> Iterator[Finding]:

@@ -1,19 +1,15 @@
 """Joint draws of everything measured, without segmenting again.
 
 Each draw moves the drawn surfaces: the edge of the liver, the edge of every lesion (a part
-common to the case, a part of its own) and the borders between predicted segments; and each
-lesion exists or not with its probability. Volumes follow from how much tissue lies within a
-given distance of each surface; diameters grow by twice the shift. Draw k of every fact is the
-same perturbed segmentation.
+common to the case, a part of its own) and the borders between segments; and each lesion exists or
+not with its probability. Volumes follow from how much tissue lies within a given distance of each
+surface; diameters grow by twice the shift, and have a further error of their own. How large the
+errors are says :mod:`burden.measure.readers`. Draw k of every fact is the same perturbed segmentation.
 
-Where a model states its errors they are used (for a lesion at most 15 % of its diameter). Masks
-given by people carry the difference between readers: for the diameter of neuroendocrine
-metastases on portal CT the two-reader limits of agreement are -7.9 to +7.1 mm at a mean size of
-about 3 cm (KJR 2018). Half their width / 1.96 is the sd of the difference of two readers, / sqrt
-2 that of one, / 2 that of one surface: 1.35 mm. Small lesions err less: 81 % of two-reader
-differences on CT lie within 20 % of the diameter (Dig Liver Dis 2017), an sd of 5.4 % of the
-diameter for one surface. The edge of the liver has no such figure; 0.4 mm (about 2 % of its
-volume) is assumed.
+To this comes what the voxels themselves leave open. Counting a ball of diameter d in slices of
+thickness h errs by 32 % x (h / d)^2 (1 sd, by Euler and Maclaurin), and no slice need pass
+through the middle: one that lies u half slices off it shows a diameter too small by
+d (h / d)^2 u^2 / 2, with u anywhere from 0 to 1.
 """
 
 from __future__ import annotations
@@ -27,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burden.lesions import Lesion
-from burden.measure.anatomy import LEFT, RIGHT, Anatomy, border, border_areas, cantlie_distance
+from burden.measure.anatomy import BORDERS, LEFT, RIGHT, Anatomy, border, border_areas, cantlie_distance
+from burden.measure.readers import Errors
 from burden.measure.tissue import Tissue
 
-READER_LESION_SD_MM = 1.35
-READER_LIVER_SD_MM = 0.4
-RELATIVE_SD = 0.054
-"""Largest sd of a lesion's surface as a share of its diameter."""
 SHARED = 0.5
 """Share of the variance of a lesion's surface that all lesions of a case have in common."""
+VOXEL_SD = 0.32
+PIXEL_SD = 0.3
+"""Sd of a diameter in pixels, however well the mask is drawn."""
 KEEP = 0.5
 """A lesion that exists never shrinks by more than this share of its deepest point."""
 
@@ -62,6 +58,8 @@ class Spread:
         Shape (n, m).
     right_share, left_share
         Share of each lesion in segments 5-8 and 2-4, shape (n, m).
+    shift_mm, liver_shift_mm
+        How far the surface of each lesion, (n, m), and of the liver, (n,), was moved outward.
     luck
         Standard normal, shape (n,), for whatever else is uncertain.
     """
@@ -74,28 +72,14 @@ class Spread:
     exists: Mask
     right_share: FloatArray
     left_share: FloatArray
+    shift_mm: FloatArray
+    liver_shift_mm: FloatArray
     luck: FloatArray
 
     @property
     def tumor_ml(self) -> FloatArray:
         """Volume of all lesions, never more than the liver, shape (n,)."""
         return np.asarray(np.minimum(self.lesion_ml.sum(1), self.liver_ml))
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Standard deviations of the drawn surfaces, mm; ``relative`` caps a lesion's by its size."""
-
-    lesion_mm: float
-    liver_mm: float
-    relative: float = 1.0
-
-
-def errors_of(lesion_mm: float, liver_mm: float, *, given: bool) -> Errors:
-    """The errors a segmentation states, or those between readers where people drew the masks."""
-    if given:
-        return Errors(READER_LESION_SD_MM, READER_LIVER_SD_MM, RELATIVE_SD)
-    return Errors(lesion_mm, liver_mm, 0.15)
 
 
 def draw(
@@ -110,26 +94,31 @@ def draw(
     """Joint draws of volumes, diameters, existence and sides."""
     rng = np.random.default_rng(seed)
     spacing = tissue.grid.spacing
-    liver_shift = errors.liver_mm * rng.standard_normal(draws)
+    liver_shift = errors.liver_surface_mm * rng.standard_normal(draws)
     shared, own = rng.standard_normal((draws, 1)), rng.standard_normal((draws, len(rows)))
     luck = rng.random((draws, len(rows)))[
         :, [(r.component or r.id) - 1 for r in rows]
     ]  # one body, one luck
     exists = luck < np.array([r.p_lesion for r in rows])
-    moved = {name: sd * rng.standard_normal(draws) for name, sd in sorted(anatomy.border_sd_mm.items())}
+    borders = dict(anatomy.border_sd_mm)
+    if anatomy.known and not borders and errors.segment_border_mm:
+        borders = dict.fromkeys(BORDERS, errors.segment_border_mm)
+    moved = {name: sd * rng.standard_normal(draws) for name, sd in sorted(borders.items())}
     size = np.array([r.equivalent_diameter_mm for r in rows])
-    sd = np.minimum(errors.lesion_mm, errors.relative * size)
+    sd = np.minimum(errors.lesion_surface_mm, errors.lesion_surface_share * size)
     shift = sd * (np.sqrt(SHARED) * shared + np.sqrt(1.0 - SHARED) * own)
 
+    coarse = (spacing[tissue.grid.slice_axis] / np.maximum(size, 1e-9)).clip(max=1.0) ** 2
+    counted = 1.0 + VOXEL_SD * coarse * rng.standard_normal(shift.shape)
     by_segment = np.zeros((draws, 9))
     lesion_ml = np.zeros((draws, len(rows)))
     for k in range(len(rows)):
         curve, shrink = growth(tissue, k + 1, anatomy.segments, _REACH_SD * float(sd[k]))
         shift[:, k] = np.maximum(shift[:, k], -shrink)
-        parts = curve.at(shift[:, k]) * exists[:, k : k + 1]
+        parts = curve.at(shift[:, k]) * (np.maximum(counted[:, k], 0.0) * exists[:, k])[:, None]
         by_segment += parts
         lesion_ml[:, k] = parts.sum(1)
-    segment_ml = _livers(tissue, anatomy, liver_shift, _REACH_SD * errors.liver_mm)
+    segment_ml = _livers(tissue, anatomy, liver_shift, _REACH_SD * errors.liver_surface_mm)
     liver_ml = segment_ml.sum(1)
     if anatomy.known and moved:
         areas = border_areas(anatomy.segments, tissue.liver, spacing)
@@ -137,7 +126,7 @@ def draw(
         areas = border_areas(anatomy.segments, tissue.lesions > 0, spacing)
         by_segment = np.maximum(by_segment + _transfer(areas, moved, draws), 0.0)
     right, left = _sides(rows, anatomy, tissue, moved.get("cantlie", np.zeros(draws)))
-    long_mm = np.array([r.recist_long_mm for r in rows]) + 2.0 * shift
+    long_mm = _longest(rows, shift, coarse, tissue, errors, rng)
     return Spread(
         liver_ml=liver_ml,
         segment_ml=segment_ml,
@@ -147,8 +136,29 @@ def draw(
         exists=exists,
         right_share=right,
         left_share=left,
+        shift_mm=shift,
+        liver_shift_mm=liver_shift,
         luck=np.random.default_rng([seed, 1]).standard_normal(draws),
     )
+
+
+def _longest(
+    rows: Sequence[Lesion],
+    shift: FloatArray,
+    coarse: FloatArray,
+    tissue: Tissue,
+    errors: Errors,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Longest diameters in every draw, (n, m) mm."""
+    long_mm = np.array([r.recist_long_mm for r in rows])
+    pixel = max(s for a, s in enumerate(tissue.grid.spacing) if a != tissue.grid.slice_axis)
+    own = np.hypot(np.minimum(errors.diameter_mm, errors.diameter_share * long_mm), PIXEL_SD * pixel)
+    missed = long_mm * coarse * rng.random(shift.shape) ** 2 / 2.0
+    noisy = long_mm + 2.0 * shift + own * rng.standard_normal(shift.shape)
+    # The longest of several is too long on average, once as measured and once again as drawn.
+    winner = noisy.max(axis=1, initial=0.0).mean() - long_mm.max(initial=0.0)
+    return np.asarray(noisy + missed - 2.0 * max(float(winner), 0.0))
 
 
 @dataclass(frozen=True, eq=False)

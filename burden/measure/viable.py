@@ -41,7 +41,11 @@ def viable(scene: Scene) -> Iterator[Fact]:
             continue
         share = sum(r.uptake[kind] * r.volume_ml for r in rows) / sum(r.volume_ml for r in rows)
         note = f"share of the tumor volume {_TEXT[kind]}; arterial phase"
-        yield number(f"tumor.{kind}_fraction", "%", 100.0 * share, None, scene.source, note)
+        draws = None
+        if scene.spread is not None:
+            parts = scene.spread.lesion_ml @ np.array([r.uptake[kind] for r in rows])
+            draws = percent(parts, scene.spread.tumor_ml)
+        yield number(f"tumor.{kind}_fraction", "%", 100.0 * share, draws, scene.source, note)
     if kinds_why:
         yield unknown("lesion.largest_viable_diameter", "mm", kinds_why)
         return

@@ -14,6 +14,8 @@ from burden.measure.scene import Scene
 from burden.measure.table import CROSSING
 
 BURDEN_IS = "lesions / (liver with lesions) x 100"
+ROUGHLY = 1.4
+"""Surface of a spleen against that of a ball of its volume."""
 NO_SEGMENTS = "no Couinaud segments: none given, and none could be predicted"
 
 
@@ -74,7 +76,11 @@ def organs(scene: Scene) -> Iterator[Fact]:
         yield unknown("spleen.volume", "mL", "the spleen is cut by the edge of the image")
     else:
         ml = float(np.count_nonzero(spleen)) * scene.volume.grid.voxel_ml
-        yield number("spleen.volume", "mL", ml, None, scene.source)
+        draws = None
+        if scene.spread is not None:  # its edge is drawn as well as the liver's; an area as of a ball
+            area = ROUGHLY * (36.0 * np.pi * (1000.0 * ml) ** 2) ** (1.0 / 3.0)
+            draws = np.maximum(ml + area * scene.spread.liver_shift_mm / 1000.0, 0.0)
+        yield number("spleen.volume", "mL", ml, draws, scene.source)
 
 
 def touches_edge(mask: NDArray[np.bool_]) -> bool:

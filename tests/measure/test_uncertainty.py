@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from burden.errors import InputError
 from burden.facts import Facts, Interval
 from burden.image import Labels
-from burden.measure import measure, uncertainty
+from burden.measure import measure
 from burden.measure.anatomy import Anatomy, border_areas
+from burden.measure.readers import Errors, load_readers, usual_readers
 from burden.measure.tissue import Tissue
-from burden.measure.uncertainty import Errors, draw, growth
+from burden.measure.uncertainty import draw, growth
+from burden.resources import shipped
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 0.7, 5.0)])
@@ -147,7 +151,7 @@ def test_an_uncertain_border_moves_lobes_but_not_the_whole(toy: Callable[..., An
     tissue = tissue_of(found)
     anatomy = Anatomy(found.segments.data, "test", {"cantlie": 6.0})
     rows = measure(*toy(three).make(), Facts(), draws=0).lesions
-    spread = draw(tissue, rows, anatomy, Errors(0.0, 0.0), draws=500, seed=0)
+    spread = draw(tissue, rows, anatomy, Errors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), draws=500, seed=0)
     right = spread.segment_ml[:, 5:].sum(1)
     area = np.pi * 48 * 40  # the middle section of the toy liver
     assert right.std() == pytest.approx(6.0 * area / 1000, rel=0.1)
@@ -159,11 +163,55 @@ def test_readers_differ_less_on_small_lesions(toy: Callable[..., Any]) -> None:
     balls = (((-45.0, 5.0, 0.0), (20.0, 20.0, 20.0)), ((45.0, 5.0, 0.0), (3.0, 3.0, 3.0)))
     volume, found = toy(balls).make()
     tissue, rows = tissue_of(found), measure(volume, found, Facts(), draws=0).lesions
-    given = uncertainty.errors_of(0.0, 0.0, given=True)
+    given = usual_readers()
     anatomy = Anatomy(np.zeros(tissue.liver.shape, np.uint8), "", known=False)
     spread = draw(tissue, rows, anatomy, given, draws=800, seed=0)
-    assert spread.long_mm[:, 0].std() == pytest.approx(2 * 1.35, rel=0.1)
-    assert spread.long_mm[:, 1].std() == pytest.approx(2 * 0.054 * 6, rel=0.15)
+    assert spread.long_mm[:, 0].std() == pytest.approx(np.hypot(2 * 0.017 * 40, 2.5), rel=0.1)
+    small = np.hypot(2 * 0.017, 0.102) * rows[1].recist_long_mm
+    assert spread.long_mm[:, 1].std() == pytest.approx(np.hypot(small, 0.3), rel=0.15)
+    assert spread.lesion_ml[:, 0].std() / rows[0].volume_ml == pytest.approx(0.102, rel=0.12)
+
+
+def test_readers_come_from_a_file_that_is_checked(tmp_path: Path) -> None:
+    text = shipped("configs", "readers.yaml").read_text()
+    assert load_readers(shipped("configs", "readers.yaml")) == usual_readers()
+    for wrong, said in (
+        (text.replace("liver_surface_mm: 0.4", "liver_surface_mm: -1"), "liver_surface_mm"),
+        (text.replace("liver_surface_mm: 0.4", ""), "liver_surface_mm"),
+        (text + "\nother: 3", "other"),
+        ("[1, 2]", "missing"),
+        ("a: [", "read"),
+    ):
+        (tmp_path / "r.yaml").write_text(wrong)
+        with pytest.raises(InputError, match=said):
+            load_readers(tmp_path / "r.yaml")
+
+
+def test_given_readers_take_the_place_of_the_usual_ones(toy: Callable[..., Any], three: Any) -> None:
+    case = toy(three).make()
+    usual, sharp = (
+        measure(*case, Facts(), draws=200, readers=readers)
+        for readers in (None, Errors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    )
+    for name in (
+        "liver.volume",
+        "tumor.volume",
+        "lesion.largest_diameter",
+        "flr.right_hepatectomy.percent",
+    ):
+        spreads = [np.std(r.facts[name].draws.astype(float)) for r in (usual, sharp)]
+        assert spreads[1] < 0.3 * spreads[0], name
+    assert np.std(sharp.facts["tumor.volume"].draws.astype(float)) > 0, "voxels still count"
+
+
+def test_every_measured_number_has_an_interval(toy: Callable[..., Any], three: Any) -> None:
+    facts = measure(*toy(three).make(), Facts(), draws=64).facts
+    counted = {"lesion.count", "lesion.count_right", "lesion.count_left", "segments.involved"}
+    for fact in facts.values():
+        if not isinstance(fact.value, Interval) or fact.value.is_unknown or fact.id in counted:
+            continue
+        none = fact.best in (0.0, 100.0)
+        assert none or fact.value.low < fact.value.high, fact.id
 
 
 def test_labels_may_have_gaps(toy: Callable[..., Any], three: Any) -> None:
