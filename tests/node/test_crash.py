@@ -26,10 +26,8 @@ STUDIES = 20
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-def send_all(
-    node: Node, studies: list[list[Any]], acknowledged: set[str], stop: threading.Event
-) -> None:
-    """A sender as hospitals have them: image by image, again until each was answered with success."""
+def send_all(node: Node, studies: list[Any], stored: set[str], stop: threading.Event) -> None:
+    """A sender as hospitals have them: each image again until it was answered with success."""
     for study in studies:
         for image in study:
             while image.SOPInstanceUID not in stored and not stop.is_set():
