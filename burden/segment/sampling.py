@@ -38,7 +38,7 @@ def to_upright(volume: Volume, spacing_mm: float) -> tuple[NDArray[np.float32], 
 
     order, flip = volume.grid.to_lps_order()
     native = volume.grid.reorder(order, flip)
-    values = np.ascontiguousarray(reorder(volume.data, order, flip), dtype=np.float32)
+    values = np.array(reorder(volume.data, order, flip), dtype=np.float32, order="C")
     np.nan_to_num(values, copy=False)
     air = 0.0
     if volume.modality == "CT":

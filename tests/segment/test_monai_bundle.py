@@ -289,3 +289,11 @@ def test_a_model_that_overlooks_lesions_says_so() -> None:
     assert said.code == "lesions-overlooked"
     assert "27%" in said.text
     assert misses(0.9) == ()
+
+
+def test_float_images_in_upright_order_are_not_written_to() -> None:
+    data = np.full((12, 10, 8), 40, np.float32)
+    data[3, 3, 3] = np.nan
+    grid = Grid.from_axes(data.shape, (1.0, 1.0, 2.0), (0, 0, 0))
+    values, _ = to_upright(Volume(data.copy(), grid, "CT", Origin("phantom", "float")), 2.0)
+    assert np.isfinite(values).all()
