@@ -26,7 +26,8 @@ class Option:
     conflicts
         Sentences: readings of the papers that give different answers here.
     what_if
-        Sentences: the smallest changes that would make it eligible.
+        Sentences: the smallest changes that would make it eligible, but for knowing a yes-or-no fact
+        that ``missing`` names.
     published
         Key of `Pathway.published`; "" where the papers have no table of outcomes for it.
     """

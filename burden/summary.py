@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +14,7 @@ from burden.answer import Answer
 from burden.case import RESEARCH_USE, Assessment, Case
 from burden.facts import Choice, Fact, Interval
 from burden.findings import Finding
+from burden.options import Pathway
 from burden.vocabulary import vocabulary
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from burden.plan import Planned
     from burden.read import Candidate
 
+MOST_ASKED = 5
 _HEADLINES = (
     ("tumor.burden", "Burden"),
     ("liver.volume", "Liver"),
@@ -33,6 +35,7 @@ _HEADLINES = (
     ("flr.left_hepatectomy.percent", "FLR, left hepatectomy"),
 )
 _ANSWER_STYLE = {Answer.YES: "green", Answer.NO: "red", Answer.UNKNOWN: "yellow"}
+_STATE_STYLE = {"eligible": "green", "ruled out": "red", "needs data": "yellow"}
 _SEVERITY_STYLE = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
@@ -46,7 +49,7 @@ def summary(case: Case, out: Path) -> Group:
     return Group(
         *findings,
         numbers,
-        verdict_table(case.assessments),
+        *option_lines(case.assessments, case.pathway),
         f"Report: {out / 'report.html'}",
         RESEARCH_USE,
     )
@@ -79,34 +82,72 @@ def _finding_line(finding: Finding) -> Text:
 
 def verdict_page(
     verdicts: Sequence[Assessment],
+    pathway: Pathway,
     findings: Iterable[Finding],
     supposed: Iterable[Supposed] | None = None,
 ) -> Group:
-    """Verdicts, below what is to be known about their facts; then what a supposition changes."""
-    changes = []
+    """Options, below what is to be known about their facts; then what a supposition changes."""
+    changes: list[str] = []
     if supposed is not None:
-        lines = [f"  {s.now.title}: {s.now.answer} -> {s.then.answer}" for s in supposed]
-        changes = ["", "With the supposed facts:", *(lines or ["  no answer changes"])]
-    return Group(*(_finding_line(f) for f in findings), verdict_table(verdicts), *changes)
+        said = [f"  {s.now.title}: {s.now.answer} -> {s.then.answer}" for s in supposed]
+        changes = ["", "With the supposed facts:", *(said or ["  no answer changes"])]
+    told = (_finding_line(f) for f in findings)
+    return Group(*told, *option_lines(verdicts, pathway), *changes, RESEARCH_USE)
 
 
-def verdict_table(verdicts: Iterable[Assessment]) -> Table:
-    """One row a rule book: the answer, how likely it is met, and what is missing."""
-    from burden.assess import decided_by
+def option_lines(verdicts: Sequence[Assessment], pathway: Pathway) -> list[RenderableType]:
+    """The options side by side, what to find out next, what else applies; nothing recommended."""
+    names = {v.book: v.short or v.title for v in verdicts}
+    lines: list[RenderableType] = [Text(note, style="dim") for note in pathway.notes]
+    lines += [_options_table(pathway), *_published_lines(pathway)]
+    if asks := [q for q in pathway.questions if q.decides or q.may_decide][:MOST_ASKED]:
+        lines += ["", Text("Most worth finding out", style="bold")]
+        for question in asks:
+            effect = ", ".join(names.get(b, b) for b in (*question.decides, *question.may_decide))
+            verb = "settles" if question.decides else "may settle"
+            where = "" if question.imaging else "; not from imaging"
+            lines.append(f"  {question.question or question.fact} ({verb} {effect}{where})")
+    informing = [v for v in verdicts if v.purpose == "information" and v.answer is Answer.YES]
+    if informing:
+        lines += ["", Text("What else applies", style="bold")]
+        lines += [f"  {v.title}" for v in informing]
+    return lines
 
+
+def _options_table(pathway: Pathway) -> Table:
+    """One row an option: its state, why, and the smallest change; then what is published."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("Rule book", "Answer", "P(met)", "Decided by", "Missing"):
+    for column in ("Option", "State", "P(met)", "Why", "What would change it"):
         table.add_column(column, overflow="fold")
-    for verdict in verdicts:
-        missing = ", ".join(verdict.missing[:4]) + (" ..." if len(verdict.missing) > 4 else "")
+    above = None
+    for option in pathway.options:
+        if option.modality != above:
+            table.add_row(Text(option.modality.capitalize(), style="bold"))
+        above = option.modality
+        why = list(option.because[:3]) + (["..."] if len(option.because) > 3 else [])
+        missing = [vocabulary()[f].text.split(":")[0] for f in option.missing[:3]]
+        needed = ["needs: " + "; ".join(missing) + ("; ..." if len(option.missing) > 3 else "")]
         table.add_row(
-            verdict.title,
-            Text(verdict.answer.value, style=_ANSWER_STYLE[verdict.answer]),
-            "" if verdict.p_met is None else f"{verdict.p_met:.0%}",
-            "; ".join(c.text for c in decided_by(verdict)[:2]) if verdict.answer is Answer.NO else "",
-            missing,
+            f"  {option.name}",
+            Text(option.state, style=_STATE_STYLE[option.state]),
+            "" if option.p_met is None else f"{option.p_met:.0%}",
+            "; ".join(needed if missing else why) + (" (readings differ)" if option.conflicts else ""),
+            " ".join(option.what_if[:2]),
         )
     return table
+
+
+def _published_lines(pathway: Pathway) -> Iterator[RenderableType]:
+    told = {key: one for key, one in pathway.published.items() if one.summary}
+    if told:
+        yield ""
+        yield Text(
+            "Published, of other patients (`burden rules show BOOK` lists the studies)", style="bold"
+        )
+    for key, one in told.items():
+        users = [o for o in pathway.options if o.published == key]
+        name = users[0].name if len(users) == 1 else users[0].modality.capitalize()
+        yield Text(f"  {name}: {'; '.join(one.summary)}", style="dim")
 
 
 def plan_page(planned: Planned) -> Group:
@@ -232,7 +273,18 @@ def book_page(described: Mapping[str, Any]) -> str:
     """Every criterion of one book, as `describe_book` gives it, in plain lines."""
     import yaml
 
-    return yaml.safe_dump(dict(described), sort_keys=False, allow_unicode=True, width=100).rstrip()
+    told = described["published"]
+    arms = [
+        f"{arm['study'] or 'review'}{', n ' + arm['n'] if arm['n'] else ''}"
+        f"{', ' + arm['treatment'] if arm['treatment'] else ''} ({arm['source']} {arm['where']}): "
+        + ("; ".join(f"{head} {cell}" for head, cell in arm["outcomes"].items()) or "no figures")
+        + (f" [{arm['note']}]" if arm["note"] else "")
+        for arm in told["arms"]
+    ]
+    plain = dict(described) | {"published": {"summary": list(told["summary"]), "studies": arms}}
+    if not arms:
+        plain["published"] = "no table of outcomes in these papers"
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100).rstrip()
 
 
 def model_table(checked: Sequence[Mapping[str, Any]]) -> Table:
@@ -242,7 +294,7 @@ def model_table(checked: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(column, overflow="fold")
     for m in checked:
         table.add_row(
-            m["id"], "yes" if m["default"] else "", m["state"], f"{m['megabytes']:.1f}", m["text"]
+            m["id"], "yes" if m["default"] else "", Text(m["state"]), f"{m['megabytes']:.1f}", m["text"]
         )
     return table
 

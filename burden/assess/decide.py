@@ -157,11 +157,13 @@ def _conflicts(book: RuleBook, run: _Evaluated) -> Iterator[str]:
     for _, _, node in book.rows():
         if not isinstance(node, Group) or node.join != "readings":
             continue
-        if len({run.answer(reading) for reading in node.nodes}) < 2:
+        said_by = {run.answer(reading) for reading in node.nodes}
+        if len(said_by) < 2:
             continue
+        do = "differ" if {Answer.YES, Answer.NO} <= said_by else "may differ"
         said = "; ".join(f"{r.text} ({_sources(r)}): {run.answer(r)}" for r in node.nodes)
         yield (
-            f"{node.text}: the published readings differ here. {said}. "
+            f"{node.text}: the published readings {do} here. {said}. "
             f"This book goes by: {node.nodes[node.decides].text}."
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from burden.assess.evidence import published, published_key
 from burden.assess.load import references
 from burden.assess.rulebook import Criterion, Group, Node, RuleBook
 from burden.vocabulary import vocabulary
@@ -26,7 +28,14 @@ def describe_book(book: RuleBook) -> dict[str, Any]:
             {"id": f, "text": vocabulary()[f].text, "from": vocabulary()[f].origin} for f in book.facts()
         ],
         "sources": {key: dict(references()[key]) for key in sorted(cited)},
+        "published": _published(book),
     }
+
+
+def _published(book: RuleBook) -> dict[str, Any]:
+    """What the papers' tables report for what the book is about; nothing for a book that informs."""
+    key = published_key(book.id, book.modality) if book.purpose == "eligibility" else ""
+    return asdict(published(key)) if key else {"summary": (), "arms": ()}
 
 
 def _row(kind: str, path: str, node: Node) -> dict[str, Any]:

@@ -109,11 +109,15 @@ def _summary(rows: Rows) -> Iterator[str]:
         low, high = min(n for n, _ in numbers), max(n for n, _ in numbers)
         size = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         arms = f"{len(numbers)} study arm{'s' if len(numbers) > 1 else ''}"
-        yield f"{words} {size} {unit} ({arms}: {_places([row for _, row in numbers])})"
+        yield f"{words} {size} {unit} ({arms}, {_places([row for _, row in numbers])})"
 
 
 def _places(rows: Sequence[Mapping[str, str]]) -> str:
-    return ", ".join(dict.fromkeys(f"{row['paper']} {row['table']}" for row in rows))
+    """The tables of each paper: ``S1 Table 1, S2 Tables 1, 2``."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row["paper"], {})[row["table"].removeprefix("Table ")] = None
+    return ", ".join(f"{p} Table{'s' if len(t) > 1 else ''} {', '.join(t)}" for p, t in found.items())
 
 
 def _arm(row: Mapping[str, str]) -> StudyArm:

@@ -8,6 +8,7 @@ from burden.answer import Answer
 from burden.assess.evidence import published, published_key
 from burden.assess.explain import decided_by
 from burden.assess.rulebook import LOCAL
+from burden.assess.what_if import NO_SINGLE
 from burden.case import Assessment
 from burden.options import Option, Pathway, Question, State
 
@@ -53,10 +54,16 @@ def _option(a: Assessment) -> Option:
         missing=a.missing if a.answer is Answer.UNKNOWN else (),
         p_met=a.p_met,
         conflicts=a.conflicts,
-        what_if=a.what_if,
+        what_if=tuple(s for s in a.what_if if not _says_no_more(s)),
         name=a.short or a.title,
         published=published_key(a.book.removesuffix(LOCAL), a.modality),
     )
+
+
+def _says_no_more(sentence: str) -> bool:
+    """Whether a what-if sentence only repeats what is open or not known."""
+    plainly = ("if known to be yes", "if known to be no")
+    return sentence.startswith(NO_SINGLE) or any(words in sentence for words in plainly)
 
 
 def _notes(a: Assessment) -> Iterator[str]:

@@ -116,7 +116,9 @@ def _sentence(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choi
     verb = "would be met if known to be" if unknown else "would be met"
     if isinstance(value, Choice):
         wanted = " or ".join(sorted(value.options))
-        return f"{_capital(fact_text(fact_id))}: {verb} {'' if unknown else 'with '}{wanted} (now {now})."
+        return (
+            f"{_capital(fact_text(fact_id))}: {verb} {'' if unknown else 'with '}{wanted} (now {now})."
+        )
     limit = min(limits_on(book.root, fact_id), key=lambda x: abs(x - value.low))
     side = "below" if value.low < limit else "above" if value.low > limit else "at"
     unit = vocabulary()[fact_id].unit

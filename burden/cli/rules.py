@@ -30,29 +30,38 @@ def rules_list(**options: Any) -> None:
 
 @rules.command("show")
 @click.argument("book")
+@click.option("--html", "html", type=FILE, help="Also write the book as a page of its own.")
 @common
 def rules_show(**options: Any) -> None:
-    """Show every criterion of a book with its source."""
+    """Show every criterion of a book with its source, and what is published about it.
+
+    BOOK is a whole id, its end (milan) or a row of the inventory (C1), which may stand for several.
+    """
     from burden.assess import describe_book, load_books
     from burden.summary import book_page
+    from burden.write.book_page import write_book_page
 
     console = console_of(options)
-    described = describe_book(load_books([options["book"]])[0])
-    console.result(described, book_page(described))
+    described = [describe_book(book) for book in load_books([options["book"]])]
+    if options["html"]:
+        write_book_page(described, options["html"])
+    text = "\n\n".join(book_page(one) for one in described)
+    console.result(described[0] if len(described) == 1 else described, text)
 
 
 @rules.command("check")
 @click.argument("folder", type=FILE, required=False)
+@click.option("--tests", type=FILE, help="Folder with the test rows; missing rows are problems then.")
 @common
 def rules_check(**options: Any) -> None:
-    """Check the books of FOLDER, or the shipped ones."""
+    """Check the books of FOLDER, or the shipped ones; each problem with its file and line."""
     from burden.assess import check_books
     from burden.errors import RuleError
     from burden.resources import shipped
 
     console = console_of(options)
     folder = options["folder"] or shipped("configs", "rulebooks")
-    problems = [str(problem) for problem in check_books(folder)]
+    problems = [str(problem) for problem in check_books(folder, options["tests"])]
     if problems:
         raise RuleError(f"{len(problems)} problem(s): " + "; ".join(problems), where=folder)
     console.result({"problems": []}, f"{folder}: no problems.")

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from burden.case import RESEARCH_USE, Case
-from burden.write import content
+from burden.write import choices, content
 from burden.write.pictures import Picture, case_pictures
-from burden.write.verdicts import by_modality, references, verdict
+from burden.write.plans import plans_of
+from burden.write.verdicts import references, verdict
 from burden.write.words import said
-
-MOST_UNFOLDED = 6  # with more rule books than this their criteria are shown on demand
 
 
 def write_page(case: Case, folder: Path) -> None:
@@ -24,17 +23,23 @@ def write_page(case: Case, folder: Path) -> None:
 
 def render(case: Case) -> str:
     """The report as HTML; everything from the case is escaped."""
+    return str(environment().get_template("report.html").render(report_values(case)))
+
+
+def environment() -> Any:
+    """The templates of this package; whatever is put into them is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
-    return environment.get_template("report.html").render(report_values(case))
+    made.filters["data_uri"] = _data_uri
+    made.filters["anchor"] = choices.anchor
+    return made
 
 
 def report_values(case: Case) -> dict[str, Any]:
@@ -66,8 +71,13 @@ def report_values(case: Case) -> dict[str, Any]:
         "coronal": coronal,
         "segments": content.segments(facts),
         "verdicts": verdicts,
-        "groups": by_modality(verdicts),
-        "folded": len(verdicts) > MOST_UNFOLDED,
+        "options": choices.groups(case, verdicts),
+        "pathway_notes": case.pathway.notes,
+        "questions": choices.questions(case),
+        "first_questions": choices.questions(case, choices.MOST_ASKED),
+        "informing": choices.informing(verdicts, case.assessments),
+        "outcomes": choices.outcomes(case),
+        "plans": plans_of(case),
         "entered": content.entered(facts),
         "lesions": rows,
         "lesions_rest": rest,

@@ -9,12 +9,14 @@ from typing import Any
 
 from burden.case import Case
 from burden.write.page import report_values
+from burden.write.pdf_options import options, options_at_a_glance, plans, questions
 from burden.write.pdf_page import (
     ANSWERS,
     WIDTH_MM,
+    answer,
     furniture,
     paragraph,
-    styles,
+    plain_table,
     table,
     words,
 )
@@ -53,8 +55,8 @@ def _story(values: Values) -> Iterator[Any]:
     yield paragraph("Liver tumor burden", "title")
     meta = " · ".join((values["case_id"], values["acquisition"], f"analysed {values['created']}"))
     yield paragraph(words(meta), "meta")
-    for part in (_distrust, _numbers, _remnants, _pictures, _verdicts, _segments, _lesions, _criteria,
-                 _notes, _sources, _manifest):  # fmt: skip
+    for part in (_distrust, _numbers, options_at_a_glance, _pictures, options, questions, _remnants,
+                 plans, _segments, _lesions, _criteria, _notes, _sources, _manifest):  # fmt: skip
         yield from part(values)
 
 
@@ -95,7 +97,7 @@ def _remnants(values: Values) -> Iterator[Any]:
         head = ["Hepatectomy", "FLR", "90 % range", "Volume", "sFLR", "Tumor removed"]
         rows = [[row.plan, row.percent.text, row.span, row.volume.text, row.sflr.text, row.removed.text]
                 for row in values["remnants"]]  # fmt: skip
-        yield _plain_table(head, rows, [58, 22, 34, 22, 20, 22])
+        yield plain_table(head, rows, [58, 22, 34, 22, 20, 22])
     for note in values["remnant_notes"]:
         yield paragraph(words(note), "soft")
 
@@ -119,37 +121,12 @@ def _pictures(values: Values) -> Iterator[Any]:
         yield table([row], [WIDTH_MM / _ABREAST] * _ABREAST, head=False, grid=False)
 
 
-def _verdicts(values: Values) -> Iterator[Any]:
-    if not values["verdicts"]:
-        return
-    yield paragraph("Verdicts of the rule books", "head")
-    head = ("Rule book", "Answer", "P(met)", "What decides", "Still needed")
-    rows: list[list[Any]] = [[paragraph(f"<b>{text}</b>", "cell") for text in head]]
-    for modality, books in values["groups"]:
-        if modality and len(values["groups"]) > 1:
-            title = words(modality[:1].upper() + modality[1:])
-            rows.append([paragraph(f"<b>{title}</b>", "label"), "", "", "", ""])
-        for one in books:
-            scope = f" ({one.scope})" if one.scope.startswith("yes") else ""
-            cells = [words(one.title + scope), _answer(one.answer, one.word), one.p or "not known",
-                     words(one.decided), words(one.needed or "nothing")]  # fmt: skip
-            rows.append([paragraph(cell, "cell") for cell in cells])
-    yield table(rows, [54, 18, 16, 50, 40])
-    if values["entered"]:
-        given = "; ".join(f"{words(f.label)} <b>{words(f.said.text)}</b>" for f in values["entered"])
-        yield paragraph(f"Facts the rules were given: {given}.", "soft")
-
-
-def _answer(answer: str, word: str) -> str:
-    return f'<font color="{ANSWERS.get(answer, "#1b2430")}"><b>{words(word)}</b></font>'
-
-
 def _segments(values: Values) -> Iterator[Any]:
     if not values["segments"]:
         return
     yield paragraph("Tumor by Couinaud segment", "head")
     rows = [[s.name, s.volume.text, s.tumor.text, s.replaced] for s in values["segments"]]
-    yield _plain_table(["Segment", "Volume", "Tumor", "Replaced"], rows, [24, 30, 30, 30])
+    yield plain_table(["Segment", "Volume", "Tumor", "Replaced"], rows, [24, 30, 30, 30])
 
 
 def _lesions(values: Values) -> Iterator[Any]:
@@ -160,7 +137,7 @@ def _lesions(values: Values) -> Iterator[Any]:
     head = ["No.", "Place", "mL", "RECIST, mm", "3-D, mm", "Capsule, mm", "Hilum, mm", "P(lesion)"]
     rows = [[str(r.id), r.place + (f" · {r.note}" if r.note else ""), r.volume, r.recist, r.feret,
              r.capsule, r.hilum, r.probability] for r in values["lesions"]]  # fmt: skip
-    yield _plain_table(head, rows, [10, 48, 17, 28, 18, 20, 19, 18])
+    yield plain_table(head, rows, [10, 48, 17, 28, 18, 20, 19, 18])
     if values["lesions_rest"]:
         yield paragraph(words(values["lesions_rest"]), "soft")
 
@@ -170,18 +147,19 @@ def _criteria(values: Values) -> Iterator[Any]:
     for one in values["verdicts"]:
         if not one.lines:
             continue
-        yield paragraph(f"{words(one.title)}: {_answer(one.answer, one.word)}", "head")
+        yield paragraph(f"{words(one.title)}: {answer(one.answer, one.word)}", "head")
         rows = []
         for line in one.lines:
             text = "\N{NO-BREAK SPACE}" * 3 * line.depth + line.text
             kind = f" ({line.kind})" if line.kind else ""
             rows.append([text + kind, line.word, line.value, line.margin, line.p, line.cite])
         head = ["Criterion", "Answer", "Value", "Margin", "P", "Source"]
-        yield _plain_table(head, rows, [64, 20, 36, 26, 12, 20], answers=[r.answer for r in one.lines])
+        yield plain_table(head, rows, [58, 19, 31, 23, 10, 37], answers=[r.answer for r in one.lines])
         for text in (*one.conflicts, *one.what_if, *([one.note] if one.note else [])):
             yield paragraph(words(text), "soft")
-        if one.cite:
-            yield paragraph(f"Source: {words(one.cite)}", "soft")
+        about = f"Source: {one.cite}. {one.about}" if one.cite else one.about
+        if about:
+            yield paragraph(words(about), "soft")
 
 
 def _notes(values: Values) -> Iterator[Any]:
@@ -203,16 +181,3 @@ def _manifest(values: Values) -> Iterator[Any]:
     for title, pairs in values["manifest"]:
         text = "; ".join(f"{words(name)} {words(value)}" for name, value in pairs)
         yield paragraph(f"<b>{words(title)}</b> {text}", "small")
-
-
-def _plain_table(
-    head: list[str], rows: list[list[str]], widths: list[float], answers: list[str] | None = None
-) -> Any:
-    styles()
-    cells = [[paragraph(f"<b>{words(text)}</b>", "cell") for text in head]]
-    for n, row in enumerate(rows):
-        texts = [words(text) for text in row]
-        if answers is not None:
-            texts[1] = _answer(answers[n], row[1])
-        cells.append([paragraph(text, "cell") for text in texts])
-    return table(cells, widths)

@@ -71,9 +71,15 @@ def paragraph(text: str, style: str = "text") -> Any:
 
 
 def table(
-    rows: Sequence[Sequence[Any]], widths_mm: Sequence[float], *, head: bool = True, grid: bool = True
+    rows: Sequence[Sequence[Any]],
+    widths_mm: Sequence[float],
+    *,
+    head: bool = True,
+    grid: bool = True,
+    whole: Sequence[int] = (),
 ) -> Any:
-    """A table that breaks between pages, its head repeated."""
+    """A table that breaks between pages, its head repeated; ``whole`` rows have one wide cell."""
+    styles()
     from reportlab.lib.colors import HexColor
     from reportlab.lib.units import mm
     from reportlab.platypus import Table
@@ -85,6 +91,7 @@ def table(
         ("TOPPADDING", (0, 0), (-1, -1), 1.6),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2.2),
     ]
+    looks += [("SPAN", (0, row), (-1, row)) for row in whole]
     if grid:
         looks.append(("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor(LINE)))
     if head:
@@ -93,6 +100,27 @@ def table(
         [list(row) for row in rows], colWidths=[w * mm for w in widths_mm],
         repeatRows=1 if head else 0, style=looks, hAlign="LEFT",
     )  # fmt: skip
+
+
+def answer(kind: str, word: str) -> str:
+    """The word of an answer, in its colour."""
+    return f'<font color="{ANSWERS.get(kind, INK)}"><b>{words(word)}</b></font>'
+
+
+def plain_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[float],
+    answers: Sequence[str] | None = None,
+) -> Any:
+    """A table of plain texts; with ``answers`` the second cell of each row is coloured so."""
+    cells = [[paragraph(f"<b>{words(text)}</b>", "cell") for text in head]]
+    for n, row in enumerate(rows):
+        texts = [words(text) for text in row]
+        if answers is not None:
+            texts[1] = answer(answers[n], row[1])
+        cells.append([paragraph(text, "cell") for text in texts])
+    return table(cells, widths)
 
 
 def furniture(case_id: str) -> Any:

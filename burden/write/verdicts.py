@@ -30,7 +30,6 @@ class Line:
     """One criterion of a book, in words; ``depth`` 0 is a criterion of the book itself."""
 
     depth: int
-
     answer: str
     word: str
     text: str
@@ -39,11 +38,13 @@ class Line:
     margin: str
     p: str
     cite: str
+    test: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One rule book, in words."""
+    """One rule book, in words; ``lines`` are what decided, ``tree`` is every criterion."""
 
     book: str
     title: str
@@ -61,6 +62,9 @@ class Verdict:
     what_if: tuple[str, ...]
     modality: str
     note: str
+    name: str = ""
+    about: str = ""
+    tree: tuple[Line, ...] = ()
 
 
 def verdict(one: Assessment, facts: Facts) -> Verdict:
@@ -90,7 +94,23 @@ def verdict(one: Assessment, facts: Facts) -> Verdict:
         what_if=tuple(s for s in one.what_if if not s.startswith("No single change")),
         modality=one.modality,
         note=one.note,
+        name=one.short or title,
+        about=_about(one),
+        tree=_tree(one, facts),
     )
+
+
+def _about(one: Assessment) -> str:
+    """Id, version, status and inventory rows of the book."""
+    rows = f"inventory {', '.join(one.inventory)}" if one.inventory else ""
+    version = f"version {one.version}" if one.version else ""
+    return " · ".join(part for part in (one.book, version, one.status, rows) if part)
+
+
+def _tree(one: Assessment, facts: Facts) -> tuple[Line, ...]:
+    """Every criterion of the book, each with its own source."""
+    every = {row.id: row for row in one.criteria}
+    return tuple(_line(row, _depth(row.id, every), facts, "") for row in one.criteria)
 
 
 def by_modality(verdicts: Sequence[Verdict]) -> list[tuple[str, list[Verdict]]]:
@@ -215,6 +235,8 @@ def _line(row: CriterionResult, depth: int, facts: Facts, shared: str) -> Line:
         # A certain answer needs no probability beside it.
         p=percent(row.p_met) if row.p_met is not None and 0 < row.p_met < 1 else "",
         cite="" if _cite(row) == shared else _cite(row),
+        test=row.test,
+        note=row.note,
     )
 
 

@@ -18,7 +18,7 @@ PLANS = {
     "left_lateral": "Left lateral sectionectomy",
     "right_posterior": "Right posterior sectionectomy",
     "central": "Central hepatectomy",
-    "best": "Best plan found",
+    "best": "Best of these",
     "planned": "The surgeon's own plan",
 }
 _UNITS = {"1": "", "year": "years", "month": "months", "m2": "m²"}

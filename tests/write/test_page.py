@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from burden.answer import Answer
+from burden.assess import appraise, derive, load_books
 from burden.case import RESEARCH_USE, Assessment, Case, Citation, CriterionResult
-from burden.facts import Fact, Facts, Interval
+from burden.facts import Choice, Fact, Facts, Interval
 from burden.findings import Finding
 from burden.write.page import render
 from burden.write.verdicts import verdict
@@ -51,8 +52,32 @@ class Words(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page_of(case_of: Callable[[str], Case]) -> Callable[[str], str]:
-    made: dict[str, str] = {}
+def patient(case_of: Callable[[str], Case]) -> Case:
+    """The bilobar liver with every shipped book, lesions and plans, as the main job appraises it."""
+    case = case_of("bilobar")
+    plan: dict[str, Any] = {
+        "name": "right hepatectomy + 1 ablation", "roles": ["best", "front"], "extent": 5,
+        "removed_segments": [5, 6, 7, 8], "resections": 1, "ablated_lesions": [3],
+        "wedged_lesions": [], "debulked_percent": 100.0, "residual_lesions": 0, "flr_ml": 500.0,
+        "flr_percent": 33.0, "sflr_percent": None, "p_flr_enough": 0.91, "min_flr_percent": 30.0,
+        "growth": None,
+    }  # fmt: skip
+    small = plan | {
+        "name": "extended right", "roles": ["extended_right"], "debulked_percent": 82.0,
+        "residual_lesions": 1, "flr_percent": 17.8, "p_flr_enough": 0.0, "ablated_lesions": [],
+        "growth": {"factor": 1.69, "points": 12.2, "weeks_at_2_percent": 6.1, "method": "ALPPS"},
+    }  # fmt: skip
+    known = Facts([Fact("tumor.functional", Choice.of("yes"), "", "facts.yaml"),
+                   Fact("tumor.refractory_symptoms", Choice.of("yes"), "", "facts.yaml"),
+                   Fact("debulk.best.percent", Interval(82.0, 82.0), "%", "test")])  # fmt: skip
+    facts = derive(case.facts | known)
+    said, pathway = appraise(facts, load_books(), lesions=case.lesions, plans=(plan, small))
+    return replace(case, facts=facts, assessments=said, pathway=pathway, plans=(plan, small))
+
+
+@pytest.fixture(scope="module")
+def page_of(case_of: Callable[[str], Case], patient: Case) -> Callable[[str], str]:
+    made: dict[str, str] = {"patient": render(patient)}
 
     def get(kind: str) -> str:
         if kind not in made:
@@ -68,8 +93,10 @@ def page_of(case_of: Callable[[str], Case]) -> Callable[[str], str]:
 def test_order_of_the_page(page_of: Callable[[str], str]) -> None:
     text = Words(page_of("truncated")).text
     order = ["case-truncated", RESEARCH_USE, "Read first", "The top of the liver lies outside",
-             "guessed", "Tumor burden", "not known", "at least 1,240 mL", "Pictures", "From the front",
-             "Couinaud segment", "Rule books", "Lesions", "Definitions used", "Manifest"]  # fmt: skip
+             "guessed", "Tumor burden", "not known", "at least 1,240 mL",
+             "Options by published criteria", "Pictures", "From the front", "Couinaud segment",
+             "Options side by side", "Lesions",
+             "Rule books, each with every criterion", "Definitions used", "Manifest"]  # fmt: skip
     places = []
     for words in order:
         places.append(text.find(words, places[-1] if places else 0))
@@ -171,10 +198,80 @@ def test_many_books_are_grouped_and_folded(case_of: Callable[[str], Case]) -> No
     )  # fmt: skip
     page = Words(render(replace(case, assessments=books)))
     assert [t for t, _ in page.tags].count("details") == 9 + 1
-    assert page.text.index("Resection Book 0") < page.text.index("Ablation Book 1")
-    assert "yes = it applies" in page.text
-    assert "fact.2; and 5 more" in page.text
-    assert "fact.7" in page.text, "the whole list stands with the book"
+    table = page.text[page.text.index("Options side by side") :]
+    assert table.index("Resection Book 0") < table.index("Ablation Book 1")
+    assert "Yes = it applies" in page.text
+    assert "fact.2; and 3 more" in page.text
+    assert "fact.5" in page.text, "the whole list stands with the book"
+
+
+@pytest.fixture(scope="module")
+def patient_page(page_of: Callable[[str], str]) -> Words:
+    return Words(page_of("patient"))
+
+
+def test_first_screen_says_what_is_possible_and_what_is_missing(patient_page: Words) -> None:
+    first = patient_page.text[: patient_page.text.index("Pictures")]
+    for name in ("Milan (NET): ", "Thermal ablation: ", "Debulking surgery: Criteria met", "PRRT: "):
+        assert name in first
+    assert "none is recommended" in first
+    assert "Most worth finding out" in first
+    assert "not from imaging" in first
+
+
+def _anchor(book: str) -> str:
+    return "book-" + book.replace(".", "-").replace("_", "-")
+
+
+def test_every_option_leads_to_its_book_and_its_outcomes(patient: Case, patient_page: Words) -> None:
+    """Every anchor that is pointed to exists once, and every book has a page of all its criteria."""
+    page = patient_page
+    ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
+    targets = {(attrs.get("href") or "#")[1:] for tag, attrs in page.tags if tag == "a"}
+    assert len(ids) == len(set(ids))
+    assert targets <= set(ids)
+    assert {_anchor(option.book) for option in patient.pathway.options} <= targets
+    assert sum(target.startswith("published-") for target in targets) >= 4
+    for one in patient.assessments:
+        assert _anchor(one.book) in ids
+        for row in one.criteria:
+            assert " ".join(row.text.split()) in page.text, row.id
+            assert row.test in page.text
+
+
+def test_readings_that_differ_are_shown_with_their_sources(patient_page: Words) -> None:
+    """82 % can be removed: above 70 %, below 90 % and 95 %."""
+    text = patient_page.text
+    assert "At least 90 % (S1 Debulking surgery, S2 Section 2.1): no" in text
+    assert "readings differ" in text[text.index("Options side by side") :]
+
+
+def test_published_outcomes_stand_beside_the_options(patient_page: Words) -> None:
+    text = patient_page.text
+    assert "5-year survival 41 to 100 % (23 study arms, S1 Table 1, S2 Table 1)" in text
+    # S1 Table 1, read by eye: Mayo 2010, 339 patients, 74 % after 5 years
+    mayo = re.search(r"Mayo 2010\s*339(.{0,60})", text)
+    assert mayo
+    assert "74" in mayo[1]
+    assert "no forecast for this one" in text
+
+
+def test_plans_answer_the_two_questions(patient_page: Words) -> None:
+    page = patient_page
+    asked = r"Clear at least 90 % of the tumor and keep at least 30 % of the liver\?\s*\??\s*Unknown"
+    assert re.search(asked, page.text)
+    assert "right hepatectomy + 1 ablation: 100 %, FLR 33.0 %, P 91 %" in page.text
+    assert "+12.2 points: 6.1 weeks at 2 a week; ALPPS" in page.text
+    drawn = [a for tag, a in page.tags if tag == "circle" and "plan" in (a.get("class") or "")]
+    assert [one["class"] for one in drawn] == ["plan on best", "plan few"]
+    assert float(drawn[0]["cx"] or 0) > float(drawn[1]["cx"] or 0)
+    assert float(drawn[0]["cy"] or 0) < float(drawn[1]["cy"] or 0)
+
+
+def test_nothing_in_the_page_recommends(patient_page: Words) -> None:
+    """A book may say what a guideline recommends; the page itself never does."""
+    said = patient_page.text.lower()
+    assert not re.search(r"we recommend|treatment of choice|best option|should be treated", said)
 
 
 # --- how it stands in a browser -----------------------------------------------------------------
@@ -224,13 +321,14 @@ def opened(browser: Any, page_of: Callable[[str], str], tmp_path: Path) -> Itera
 
 
 @pytest.mark.parametrize(("width", "font"), [(390, "DejaVu Sans"), (820, ""), (1280, "DejaVu Sans")])
-@pytest.mark.parametrize("kind", ["bilobar", "truncated", "diffuse"])
+@pytest.mark.parametrize("kind", ["patient", "truncated", "diffuse"])
 def test_no_sideways_scrolling(kind: str, width: int, font: str, opened: Callable[..., Any]) -> None:
     page = opened(kind, width, font=font)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     spilled = page.evaluate(
         """w => [...document.querySelectorAll('main *')]
-        .filter(e => !e.closest('.hidden, svg, .gauge'))
+        .filter(e => !e.closest('.hidden, svg, .gauge, .arms'))
         .filter(e => e.getBoundingClientRect().right > w + 1).map(e => e.outerHTML.slice(0, 90))""",
         width,
     )
@@ -259,9 +357,10 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["truncated", "bilobar"])
+@pytest.mark.parametrize("kind", ["truncated", "patient"])
 def test_contrast_is_enough(kind: str, scheme: str, opened: Callable[..., Any]) -> None:
     page = opened(kind, 1280, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
     assert page.evaluate(CONTRAST) == []
