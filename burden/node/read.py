@@ -148,6 +148,9 @@ def _problems(s: Settings) -> list[tuple[str, str]]:
         if s.http.token_file is None and not is_loopback(s.http.host):
             why = "a token_file is needed where other machines can reach the port."
             found.append(("http", why))
+    ports = [one.port for one in (s.dicom, s.http, *s.send) if one is not None]
+    if any(port > 65535 for port in ports):
+        found.append(("port", "ports go to 65535."))
     names = [t.name for t in s.send] + [p.name for p in s.pull]
     if len(set(names)) < len(names):
         found.append(("send, pull", "two have the same name."))
