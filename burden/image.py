@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from burden.errors import GeometryError
 from burden.findings import Finding
 from burden.grid import Grid
+from burden.pseudonym import Pseudonyms
 
 Modality = Literal["CT", "MR"]
 
@@ -36,6 +37,8 @@ class Origin:
         Image files in slice order along array axis 2 (DICOM only).
     frames
         Frame number, from 1, in the file of each slice; empty where files hold one image each.
+    alias
+        What stands for every identifier in all that is written; None to write them as they are.
     """
 
     kind: str
@@ -47,6 +50,12 @@ class Origin:
     description: str = ""
     files: tuple[str, ...] = ()
     frames: tuple[int, ...] = ()
+    alias: Pseudonyms | None = None
+
+    @property
+    def shown_series_uid(self) -> str:
+        """The series UID as it may be written."""
+        return self.alias.uid(self.series_uid) if self.alias else self.series_uid
 
 
 @dataclass(frozen=True, eq=False)

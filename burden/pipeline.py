@@ -56,6 +56,9 @@ class Job:
         Tell touching lesions apart where the masks do not.
     seg
         Encoding of ``dicom/seg.dcm``.
+    deidentify, key
+        Write pseudonyms instead of identifiers, made with the secret of this file; see
+        :func:`burden.write.pseudonym_key` for None.
     """
 
     input: Path
@@ -77,6 +80,8 @@ class Job:
     seed: int = 0
     split: bool = True
     seg: Literal["binary", "labelmap"] = "binary"
+    deidentify: bool = False
+    key: Path | None = None
 
 
 def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
@@ -90,8 +95,9 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     from burden.assess import load_books, load_policy
     from burden.measure.phase import with_phase
     from burden.read import agreed_facts, checked_facts, read_study
-    from burden.write import check_out, write_case
+    from burden.write import check_out, deidentified, pseudonym_key, without_great_age, write_case
 
+    secret = pseudonym_key(job.key)[0] if job.deidentify else b""
     clock = Clock(progress)
     check_out(job.out, force=job.force)
     entered = [checked_facts(path) for path in job.facts]
@@ -103,6 +109,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
         )
     patient, contradictions = agreed_facts([study.patient, *(facts for facts, _ in entered)])
     said = (*(finding for _, findings in entered for finding in findings), *contradictions)
+    patient = without_great_age(patient) if job.deidentify else patient
     with clock.step("segment"):
         found, model = _segment(job, study.volume, clock.inside("segment"))
         volume, by_pixels = with_phase(study.volume, found)
@@ -122,6 +129,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
         clock=clock,
     )
     _refuse_if_strict(job, case.findings)
+    case = deidentified(case, secret) if job.deidentify else case
     with clock.step("write"):
         missing = write_case(case, job.out, force=job.force)
     return replace(case, findings=(*case.findings, *missing))

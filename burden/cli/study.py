@@ -50,6 +50,17 @@ from burden.cli.options import FACTS, FILE, common, console_of
     show_default=True,
     help="Encoding of dicom/seg.dcm; few archives know label maps yet.",
 )
+@click.option(
+    "--deidentify",
+    is_flag=True,
+    help="Pseudonyms instead of names, numbers and UIDs in everything written; dates are shifted.",
+)
+@click.option(
+    "--key",
+    type=FILE,
+    help="File with the secret behind the pseudonyms, made if it is not there; by default the variable "
+    "BURDEN_PSEUDONYM_KEY, else a file in your configuration folder.",
+)
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) where there is an error-level finding.")
 @click.option("--force", is_flag=True, help="Replace earlier results in OUT.")
 @common
@@ -64,6 +75,12 @@ def run(**options: Any) -> None:
     from burden.write.record import case_record
 
     console = console_of(options)
+    if options["deidentify"]:
+        from burden.write import pseudonym_key
+
+        _, news = pseudonym_key(options["key"])
+        if news:
+            console.note(news)
     with console.progress() as progress:
         case = run_job(Job(**options), progress)
     if console.json or not console.quiet:

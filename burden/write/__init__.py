@@ -9,7 +9,13 @@ from pathlib import Path
 from burden.case import Case
 from burden.errors import UsageError
 from burden.findings import Finding
-from burden.write.deidentify import without_identifiers
+from burden.write.deidentify import (
+    deidentified,
+    pseudonym_key,
+    without_great_age,
+    without_identifiers,
+    without_pictures,
+)
 from burden.write.dicom_pdf import write_dicom_pdf
 from burden.write.dicom_sc import write_dicom_sc
 from burden.write.dicom_seg import write_dicom_seg
@@ -23,7 +29,15 @@ from burden.write.record import write_record
 from burden.write.reread import read_case
 from burden.write.table import write_table
 
-__all__ = ["WRITERS", "check_out", "read_case", "write_case"]
+__all__ = [
+    "WRITERS",
+    "check_out",
+    "deidentified",
+    "pseudonym_key",
+    "read_case",
+    "without_great_age",
+    "write_case",
+]
 
 # A writer may hand back findings: what it could not make, and why. Later writers report them.
 Writer = Callable[[Case, Path], tuple[Finding, ...] | None]
@@ -41,6 +55,8 @@ WRITERS: dict[str, Writer] = {
     "record": write_record,  # last: it lists the files of the others
 }
 
+SHOWING = ("pdf", "page")  # these show pixels of the source
+
 
 def write_case(
     case: Case, out: Path, *, force: bool = False, writers: Sequence[str] | None = None
@@ -48,7 +64,7 @@ def write_case(
     """Write a case into the new folder ``out``.
 
     Everything but ``dicom/`` is free of patient identifiers; that goes back to the archive and
-    carries those of its source.
+    carries those of its source, unless the case comes from :func:`deidentified`.
 
     Parameters
     ----------
@@ -76,6 +92,7 @@ def write_case(
     with whole_or_nothing(out, force=force) as folder:
         for name, write in WRITERS.items():
             if name in wanted:
-                told = write(replace(public, findings=(*public.findings, *found)), folder) or ()
+                given = replace(public, findings=(*public.findings, *found))
+                told = write(without_pictures(given) if name in SHOWING else given, folder) or ()
                 found += tuple(one for one in told if one not in found)
     return found

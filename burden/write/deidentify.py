@@ -1,23 +1,37 @@
 """What leaves the program must not name the patient.
 
-Paths, file names and series descriptions are typed by people and often hold a name. UIDs
-and hashes stay: they are what the manifest is for.
+Paths, file names and series descriptions are typed by people and often hold a name: they are
+taken out of everything. UIDs and hashes stay, for they are what the manifest is for, and the
+DICOM results keep the patient of their source. :func:`deidentified` hides those too.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from burden.case import Case, Manifest
-from burden.facts import Facts
+from burden.errors import InputError, OutputError, UsageError
+from burden.facts import Facts, Interval
+from burden.findings import Finding
+from burden.pseudonym import Pseudonyms
 
 REMOVED = "(local path)"
+HIDDEN = "(removed)"
+KEY_VARIABLE = "BURDEN_PSEUDONYM_KEY"
+_SHORTEST_KEY = 16
 _PRIVATE_KEYS = re.compile(r"path|file|folder|description|patient|accession|institution", re.IGNORECASE)
 _PATH = re.compile(r"^(?:[A-Za-z]:)?[\\/]|^~|^\.{1,2}[\\/]")
+_FACTS_FILE = re.compile(r"[^/:]*\.(?:ya?ml|json|csv)(?:@.*)?", re.IGNORECASE)
+_DONE = (
+    "Identifiers were replaced by keyed pseudonyms; all dates were moved by a secret number of days and "
+    "times of day removed."
+)
 
 
 def without_identifiers(case: Case) -> Case:
@@ -32,30 +46,179 @@ def without_identifiers(case: Case) -> Case:
             text = text.replace(name, REMOVED)
         return text
 
-    def tidy(value: Any) -> Any:
-        return _tidy(value, clean)
-
     old = case.manifest
     given = {k: v for k, v in old.input.items() if not _PRIVATE_KEYS.search(k)}
-    manifest = Manifest(
-        created=old.created,
-        version=old.version,
-        input=tidy(given),
-        model=tidy(old.model),
-        books=tidy(old.books),
-        packages=dict(old.packages),
-        settings=tidy(old.settings),
-        seconds=dict(old.seconds),
-        review=tidy(old.review),
+    return _reworded(replace(case, manifest=replace(old, input=given)), clean, _source_of(clean))
+
+
+def deidentified(case: Case, key: bytes) -> Case:
+    """The same case with pseudonyms for every UID, hash and id, and its dates moved.
+
+    The writers follow: see :class:`burden.image.Origin`. Text from the header of the source is
+    taken out wherever it turns up.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read again, so that nobody knows whom not to name.
+    """
+    from burden.write.dicom_source import SourceError, identity
+
+    who = ""
+    words: tuple[str, ...] = ()
+    try:
+        if case.images is not None:
+            who, words = identity(case.images.volume)
+    except SourceError as error:
+        raise InputError(f"cannot be de-identified: {error}.") from error
+    old = case.manifest
+    alias = Pseudonyms(key, who if who.strip("/") else str(old.input.get("study_uid") or case.case_id))
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in words) or r"(?!)", re.I)
+
+    def clean(text: str) -> str:
+        return alias.in_text(pattern.sub(HIDDEN, text))
+
+    # The words of the header are looked for in free text only: a patient may be called Milan.
+    public = without_identifiers(case)
+    hidden = _reworded(public, clean, clean, manifest=alias.in_text)
+    manifest = replace(
+        hidden.manifest,
+        created=alias.moved(old.created) or old.created,
+        input=_input_hidden(public.manifest.input, alias),
+        settings={**hidden.manifest.settings, "deidentified": True},
     )
-    facts = [replace(f, source=clean(f.source), note=clean(f.note)) for f in case.facts.values()]
+    images = case.images
+    if images is not None:
+        volume = replace(images.volume, origin=replace(images.volume.origin, alias=alias))
+        images = replace(images, volume=volume)
+    return replace(
+        hidden,
+        case_id=f"case-{alias.code('case', case.case_id)[:12]}",
+        findings=(*hidden.findings, Finding("deidentified", "info", _DONE)),
+        manifest=manifest,
+        images=images,
+    )
+
+
+def without_pictures(case: Case) -> Case:
+    """The case without its images where their pixels may name the patient and nothing may."""
+    return replace(case, images=None) if pictures_hidden(case) else case
+
+
+def pictures_hidden(case: Case) -> bool:
+    """Whether text may be burned into the pixels of a case that is to name nobody."""
+    burned_in = any(finding.code == "burned-in-annotation" for finding in case.findings)
+    return burned_in and case.images is not None and case.images.volume.origin.alias is not None
+
+
+def without_great_age(facts: Facts) -> Facts:
+    """An age of 90 years or more as just that: alone it would tell who it is."""
+    from burden.write.dicom_alias import OLD
+
+    age = facts.get("patient.age")
+    if age is None or not isinstance(age.value, Interval) or age.value.low < OLD:
+        return facts
+    told = replace(age, value=Interval(OLD, float("inf")), estimate=None, draws=None)
+    return facts | Facts([replace(told, note=f"told as {OLD} or more")])
+
+
+def pseudonym_key(path: Path | None) -> tuple[bytes, str]:
+    """The site's secret key, and a sentence for the user where one was made just now.
+
+    Parameters
+    ----------
+    path
+        File that holds it; None for the environment variable ``BURDEN_PSEUDONYM_KEY``, else a
+        file in the user's configuration folder.
+
+    Raises
+    ------
+    UsageError
+        If it is too short to be secret.
+    OutputError
+        If a new one cannot be stored.
+    """
+    if path is None and (text := os.environ.get(KEY_VARIABLE)):
+        return _checked_key(text, f"environment variable {KEY_VARIABLE}"), ""
+    if path is None:
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        path = home / "liver-burden" / "pseudonym.key"
+    if path.exists():
+        return _checked_key(path.read_text(encoding="utf-8"), str(path)), ""
+    key = secrets.token_hex(32)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key + "\n")
+    except OSError as error:
+        raise OutputError(f"no new key could be stored: {error.strerror}.", where=path) from error
+    return key.encode(), (
+        f"A new pseudonym key was made: {path}. Keep it secret and keep it: without it the same "
+        "patient gets another pseudonym, and with it pseudonyms can be checked against identifiers."
+    )
+
+
+def _checked_key(text: str, where: str) -> bytes:
+    key = text.strip().encode()
+    if len(key) < _SHORTEST_KEY:
+        raise UsageError(
+            f"the pseudonym key is shorter than {_SHORTEST_KEY} characters.",
+            where=where,
+            hint="Use a long random text, or name a new file and one is made.",
+        )
+    return key
+
+
+def _input_hidden(given: Mapping[str, Any], alias: Pseudonyms) -> dict[str, Any]:
+    """The manifest's input with its UIDs and its pixel hashes keyed, which an archive could match."""
+    out = {}
+    for name, value in given.items():
+        if isinstance(value, (list, tuple)):
+            value = [_input_hidden(v, alias) if isinstance(v, Mapping) else v for v in value]
+        elif name == "sha256" and value:
+            value = alias.code("pixels", str(value))
+        elif name.endswith("_uid"):
+            value = alias.uid(str(value))
+        out[name] = value
+    return out
+
+
+def _reworded(
+    case: Case,
+    clean: Callable[[str], str],
+    source: Callable[[str], str],
+    manifest: Callable[[str], str] | None = None,
+) -> Case:
+    """The case with its free texts rewritten; ``manifest`` rewrites the manifest, else ``clean``."""
+    tidy = manifest or clean
+    old = case.manifest
+    facts = [replace(f, source=source(f.source), note=clean(f.note)) for f in case.facts.values()]
     return replace(
         case,
         facts=Facts(facts),
         lesions=tuple(replace(one, source=clean(one.source)) for one in case.lesions),
         findings=tuple(replace(one, text=clean(one.text)) for one in case.findings),
-        manifest=manifest,
+        manifest=Manifest(
+            created=old.created,
+            version=old.version,
+            input=_tidy(old.input, tidy),
+            model=_tidy(old.model, tidy),
+            books=_tidy(old.books, tidy),
+            packages=dict(old.packages),
+            settings=_tidy(old.settings, tidy),
+            seconds=dict(old.seconds),
+            review=_tidy(old.review, clean),
+        ),
     )
+
+
+def _source_of(clean: Callable[[str], str]) -> Callable[[str], str]:
+    """A fact's source without the name of its file, which people name after patients."""
+
+    def source(text: str) -> str:
+        return "facts file" if _FACTS_FILE.fullmatch(text) and text != "facts.yaml" else clean(text)
+
+    return source
 
 
 def _private_strings(case: Case) -> list[str]:
@@ -69,7 +232,7 @@ def _private_strings(case: Case) -> list[str]:
     return sorted((n for n in names if len(n) > 3), key=len, reverse=True)
 
 
-def _tidy(value: Any, clean: Any) -> Any:
+def _tidy(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _tidy(v, clean) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -57,7 +57,7 @@ def case_digest(case: Case) -> str:
 def series_identity(case: Case, modality: str, digest: str, title: str) -> dict[str, Any]:
     """Series, instance and equipment attributes as highdicom's constructors take them."""
     assert case.images is not None  # noqa: S101 - callers asked is_dicom
-    source = case.images.volume.origin.series_uid
+    source = case.images.volume.origin.shown_series_uid
     version = case.manifest.version
     when = moment(case)
     return {

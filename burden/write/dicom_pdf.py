@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from burden.case import Case
 from burden.findings import Finding
+from burden.write.deidentify import pictures_hidden, without_pictures
 from burden.write.dicom_codes import REPORT, coded
 from burden.write.dicom_object import (
     case_digest,
@@ -35,7 +36,7 @@ def write_dicom_pdf(case: Case, folder: Path) -> tuple[Finding, ...]:
     printed = folder / PDF_FILE
 
     def pdf() -> bytes:
-        return printed.read_bytes() if printed.exists() else pdf_bytes(case)
+        return printed.read_bytes() if printed.exists() else pdf_bytes(without_pictures(case))
 
     return write_objects(case, folder, f"dicom/{FILE}", lambda: [(FILE, encapsulated(case, pdf))])
 
@@ -67,7 +68,7 @@ def encapsulated(case: Case, pdf: Callable[[], bytes]) -> Dataset:
     data.ContentDate, data.ContentTime = f"{when:%Y%m%d}", f"{when:%H%M%S}"
     data.ConversionType = "WSD"
     # The words of the pages name nobody; the pixels of the pictures may.
-    data.BurnedInAnnotation = "YES" if source.burned_in else "NO"
+    data.BurnedInAnnotation = "YES" if source.burned_in and not pictures_hidden(case) else "NO"
     data.VerificationFlag = "UNVERIFIED"
     data.DocumentTitle = "Liver tumor burden (research use only)"
     data.ConceptNameCodeSequence = [coded(REPORT)]

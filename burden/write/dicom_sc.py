@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from burden.case import RESEARCH_USE, Case
 from burden.findings import Finding
 from burden.lesions import Lesion
+from burden.write.deidentify import pictures_hidden
 from burden.write.dicom_object import (
     Parts,
     case_digest,
@@ -38,6 +39,9 @@ def write_dicom_sc(case: Case, folder: Path) -> tuple[Finding, ...]:
     """Write ``dicom/sc/01.dcm`` ... for a case of a DICOM series; a finding where it cannot be made."""
     if not is_dicom(case):
         return ()
+    if pictures_hidden(case):
+        text = "No picture is shown and dicom/sc left out: text may be burned into the source pixels."
+        return (Finding("dicom-object-missing", "warning", text),)
     return write_objects(case, folder, "dicom/sc/*.dcm", lambda: captures(case))
 
 

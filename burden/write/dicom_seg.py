@@ -115,7 +115,7 @@ def parts(case: Case) -> list[Part]:
     """The segments in order: liver, lesions 1..n, Couinaud I..VIII; only those with voxels."""
     assert case.images is not None  # noqa: S101
     images = case.images
-    series = images.volume.origin.series_uid
+    series = images.volume.origin.shown_series_uid
     given = case.manifest.settings.get("masks_given", ())
     all_given = not case.manifest.model.get("sha256") and case.manifest.model.get("id") == "given masks"
     manual = {name: name in given or (all_given and name != "segments") for name in

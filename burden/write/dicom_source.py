@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from burden.image import Origin, Volume
+from burden.write.dicom_alias import hidden, hide_uids, words_in
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -33,9 +34,10 @@ _COPIED = (
     "PatientIdentityRemoved", "DeidentificationMethod", "StudyDescription", "AdmissionID",
     "PositionReferenceIndicator", "LossyImageCompression",
 )  # fmt: skip
-OF_PATIENT = tuple(
-    word for word in _COPIED if word not in ("PositionReferenceIndicator", "LossyImageCompression")
-)  # what belongs into results of any kind
+OF_PATIENT = (  # what belongs into results of any kind
+    *(word for word in _COPIED if word not in ("PositionReferenceIndicator", "LossyImageCompression")),
+    "DeidentificationMethodCodeSequence", "LongitudinalTemporalInformationModified",
+)  # fmt: skip
 _IMAGE = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
     "FrameOfReferenceUID", "Modality", "ImagePositionPatient", "ImageOrientationPatient",
@@ -115,6 +117,10 @@ def read_source(volume: Volume) -> Source:
         _check(image, origin)
     headers = [read[name] for name in origin.files]
     header = _patient(headers[0])
+    if origin.alias is not None:
+        header = hidden(header, origin.alias)
+        for image in read.values():
+            hide_uids(image, origin.alias)
     files = _files(header, headers)
     burned_in = any(str(i.get("BurnedInAnnotation") or "") == "YES" for i in headers)
     single = not origin.frames
@@ -182,7 +188,9 @@ def _archive(origin: Origin, stack: ExitStack) -> zipfile.ZipFile | None:
     return None
 
 
-def _header(origin: Origin, name: str, archive: zipfile.ZipFile | None) -> Dataset:
+def _header(
+    origin: Origin, name: str, archive: zipfile.ZipFile | None, *, whole: bool = False
+) -> Dataset:
     from pydicom import dcmread
     from pydicom.datadict import tag_for_keyword
 
@@ -196,7 +204,8 @@ def _header(origin: Origin, name: str, archive: zipfile.ZipFile | None) -> Datas
             stream = (path / name if path.is_dir() else path).open("rb")
         with stream:
             source: BinaryIO = stream
-            data = dcmread(source, stop_before_pixels=True, force=True, specific_tags=tags)
+            wanted = None if whole else tags
+            data = dcmread(source, stop_before_pixels=True, force=True, specific_tags=wanted)
             data.decode()
         return data
     except Exception as error:  # any byte may be wrong, and the file may be gone
@@ -239,6 +248,22 @@ def uid(*parts: str) -> str:
     """A UID of the 2.25 root that depends on ``parts`` alone."""
     number = int(hashlib.sha256("/".join(parts).encode()).hexdigest()[:32], 16)
     return f"2.25.{number}"
+
+
+def identity(volume: Volume) -> tuple[str, tuple[str, ...]]:
+    """What tells the patient of a DICOM volume apart, and every word that could name somebody.
+
+    Raises
+    ------
+    SourceError
+        If the first image cannot be read again.
+    """
+    origin = volume.origin
+    if origin.kind != "dicom" or not origin.files:
+        return "", ()
+    with quiet(), ExitStack() as stack:
+        image = _header(origin, origin.files[0], _archive(origin, stack), whole=True)
+    return f"{image.get('PatientID') or ''}/{image.get('IssuerOfPatientID') or ''}", words_in(image)
 
 
 def _files(header: Dataset, images: Iterable[Dataset]) -> tuple[Dataset, ...]:

@@ -170,7 +170,7 @@ def _whole_liver(case: Case, listed: list[Part]) -> Any:
 def source_uid(case: Case) -> str:
     """UID of the series the case is about."""
     assert case.images is not None  # noqa: S101
-    return case.images.volume.origin.series_uid
+    return case.images.volume.origin.shown_series_uid
 
 
 def _measurements(facts: Facts) -> Iterator[Measurement]:
