@@ -135,5 +135,6 @@ class Case:
     findings: tuple[Finding, ...]
     manifest: Manifest
     plans: tuple[Mapping[str, Any], ...] = ()
+    planned: Mapping[str, Any] = field(default_factory=dict)
     pathway: Pathway = field(default_factory=Pathway)
     images: Images | None = None

@@ -166,7 +166,7 @@ def conclude(
     """
     from burden.assess import appraise, derive, without_lesions
     from burden.measure import measure
-    from burden.plan import make_plans
+    from burden.plan import plan_case
 
     clock = clock or Clock()
     draws, seed = manifest.settings["draws"], manifest.settings["seed"]
@@ -181,7 +181,9 @@ def conclude(
         findings += (Finding("rules-not-applied", "info", text),)
     with clock.step("assess"):
         facts = derive(patient | measured.facts)
-        plans = make_plans(facts, measured.lesions).plans
+        planned, found_out = plan_case(facts, measured.lesions)
+        facts = facts | found_out
+        plans = planned.plans
         assessments, pathway = appraise(
             facts, books, policy=local, lesions=measured.lesions, plans=plans
         )
@@ -193,6 +195,7 @@ def conclude(
         findings=findings,
         manifest=manifest,
         plans=plans,
+        planned=planned.answers_alone,
         pathway=pathway,
         images=Images(volume, measured.liver, measured.lesion_labels, measured.segments),
     )

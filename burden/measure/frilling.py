@@ -40,6 +40,7 @@ from burden.measure.scene import Scene
 from burden.measure.table import CROSSING
 
 OPTIONS = ("none", "I", "II", "III")
+ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 LESSER_SHARE = 0.25
 SATELLITE = 0.5
 READINGS = {"": "2024", ".enets2012": "enets", ".frilling2009": "2009"}
@@ -68,6 +69,12 @@ class Spreading:
         Share of the tumor volume in the hemiliver with less of it.
     satellite_ratio
         Longest lesion lying mostly in the lesser hemiliver over the longest of all; 0 without.
+    longest_mm
+        Longest lesion.
+    largest_share
+        Share of the tumor volume in the largest lesion.
+    lesser_right
+        Whether the hemiliver with less of the tumor is the right one.
     """
 
     count: int
@@ -75,6 +82,9 @@ class Spreading:
     segments: frozenset[int]
     lesser_share: float
     satellite_ratio: float
+    longest_mm: float = 0.0
+    largest_share: float = 0.0
+    lesser_right: bool = False
 
     @property
     def predominant(self) -> bool:
@@ -107,6 +117,9 @@ def spreading(
         segments=frozenset(int(n) for n in held),
         lesser_share=volumes[lesser] / max(sum(volumes), 1e-12),
         satellite_ratio=ratio,
+        longest_mm=longest,
+        largest_share=float(ml.max()) / max(float(ml.sum()), 1e-12),
+        lesser_right=lesser == 0,
     )
 
 
@@ -154,38 +167,76 @@ def frilling_types(scene: Scene) -> Iterator[Fact]:
     for suffix, reading in READINGS.items():
         rule = RULES[reading]
         draws = None if drawn is None else np.array([rule(s) for s in drawn])
-        note = sentence(seen, types)
+        note = dictated(seen, types, reading, _spared(scene, seen), draws)
         yield choice(f"frilling.type{suffix}", types[reading], draws, scene.source, note)
 
 
-def sentence(s: Spreading, types: dict[str, str]) -> str:
-    """What a radiologist would dictate, with the numbers behind it."""
+WHERE = {
+    "right": "the right lobe",
+    "left": "the left lobe",
+    "caudate": "the caudate lobe",
+    "unknown": "the liver (lobe not known)",
+}
+WORDING = {"2024": "2024 wording", "enets": "ENETS 2012", "2009": "original 2009 paper"}
+
+
+def dictated(
+    s: Spreading,
+    types: dict[str, str],
+    reading: str,
+    spared: str = "",
+    draws: NDArray[np.str_] | None = None,
+) -> str:
+    """The sentence to dictate under one reading, how sure it is, and where readings differ."""
     if s.count == 0:
         return "No liver lesion."
-    where = {
-        "both": "both lobes",
-        "right": "the right lobe",
-        "left": "the left lobe",
-        "caudate": "the caudate lobe",
-        "unknown": "the liver (lobe not known)",
-    }
-    if s.count == 1:
-        text = f"Solitary lesion in {where[s.sides]}."
-    elif s.sides != "both":
-        text = f"{s.count} lesions, confined to {where[s.sides]}."
-    else:
-        kind = "one lobe predominant with smaller deposits in the other" if s.predominant else "diffuse"
-        text = (
-            f"{s.count} lesions in both lobes, {kind}; the lesser lobe holds "
-            f"{100 * s.lesser_share:.0f} % of the tumor volume, its longest lesion is "
-            f"{100 * s.satellite_ratio:.0f} % of the longest."
-        )
+    text = f"Frilling type {types[reading]} ({WORDING[reading]}): {sentence(s)}{spared}"
+    if draws is not None:
+        names, counts = np.unique(draws, return_counts=True)
+        shares = sorted(zip(counts / draws.size, names, strict=True), reverse=True)
+        text += f" P(type): {', '.join(f'{name} {share:.0%}' for share, name in shares)}."
     if len(set(types.values())) > 1:
         text += (
             f" Readings differ: type {types['2024']} in the 2024 wording, {types['enets']} by ENETS "
             f"2012, {types['2009']} by the 2009 paper."
         )
     return text
+
+
+def sentence(s: Spreading) -> str:
+    """What a radiologist would dictate, with the numbers behind it."""
+    if s.count == 0:
+        return "No liver lesion."
+    size = f"of {s.longest_mm:.0f} mm"
+    if s.count == 1 and s.sides == "both":
+        return f"solitary liver lesion {size} across both lobes."
+    if s.count == 1:
+        return f"solitary liver lesion {size} in {WHERE[s.sides]}."
+    largest = f"the largest, {s.longest_mm:.0f} mm long, is {s.largest_share:.0%} of the tumor volume"
+    if s.sides != "both":
+        return f"{s.count} liver lesions, confined to {WHERE[s.sides]}; {largest}."
+    more, less = ("left", "right") if s.lesser_right else ("right", "left")
+    kind = f"the {more} lobe predominant" if s.predominant else "neither lobe predominant"
+    rest = f"no lesion mostly in the {less} lobe"
+    if s.satellite_ratio > 0:
+        rest = f"the longest of the {less} lobe is {s.satellite_ratio:.0%} as long as the longest of all"
+    return (
+        f"{s.count} liver lesions in both lobes, {kind}, with {1 - s.lesser_share:.0%} of the tumor "
+        f"volume in the {more} and {s.lesser_share:.0%} in the {less} lobe; {largest}; {rest}."
+    )
+
+
+def _spared(scene: Scene, s: Spreading) -> str:
+    """Segments without tumor, and how much of the liver they are."""
+    if not scene.anatomy.known:
+        return ""
+    free = [n for n in range(1, 9) if n not in s.segments and scene.segment_ml[n] > 0]
+    if not free:
+        return " No segment is free of tumor."
+    share = scene.segment_ml[free].sum() / max(scene.segment_ml.sum(), 1e-9)
+    names = ", ".join(ROMAN[n] for n in free)
+    start = f"Segment {names} is" if len(free) == 1 else f"Segments {names} are"
+    return f" {start} spared ({share:.0%} of the liver)."
 
 
 def _sides(segments: dict[int, float]) -> tuple[float, float]:

@@ -25,6 +25,10 @@ PLANS: dict[str, tuple[int, ...]] = {
     "right_posterior": (6, 7),
     "central": (4, 5, 8),
 }
+VAUTHEY, URATA = "Vauthey 2002", "Urata 1995"
+TELV = {VAUTHEY: (-794.41, 1267.28), URATA: (2.4, 706.2)}
+"""Estimated total liver volume: mL at BSA 0, and mL a m2."""
+STANDARDISED = {"sflr": VAUTHEY, "sflr_urata": URATA}
 MIN_FLR_PERCENT = 30.0
 """What must stay for a plan to be the best one (S1 Isolated surgical resection)."""
 
@@ -33,6 +37,7 @@ _PARTS = (
     ("flr.{}.volume", "mL"),
     ("flr.{}.percent", "%"),
     ("flr.{}.sflr", "%"),
+    ("flr.{}.sflr_urata", "%"),
     ("debulk.{}.percent", "%"),
 )
 Parts = dict[str, tuple[float, NDArray[np.float64] | None]]
@@ -45,31 +50,52 @@ def remnants(scene: Scene) -> Iterator[Fact]:
             yield from (unknown(i.format(plan), unit, NO_SEGMENTS) for i, unit in _PARTS)
         return
     parts = {plan: _parts(scene, removed) for plan, removed in PLANS.items()}
-    body = estimated_liver_ml(scene.patient)
     for plan, removed in PLANS.items():
-        yield from _facts(scene, plan, parts[plan], body, f"removes segments {_list(removed)}")
+        yield from _facts(scene, plan, parts[plan], f"removes segments {_list(removed)}")
     good = [p for p in PLANS if parts[p]["percent"][0] >= MIN_FLR_PERCENT]
     if scene.rows and good:
         best = max(good, key=lambda p: parts[p]["debulk"][0])
         note = f"{best}: clears most tumor of the plans that leave >= {MIN_FLR_PERCENT:.0f} %"
-        yield from _facts(scene, "best", parts[best], body, note)
+        yield from _facts(scene, "best", _best_parts(parts, best), note)
         return
     why = "no tumor to remove" if good else f"no standard plan leaves {MIN_FLR_PERCENT:.0f} %"
     yield from (unknown(i.format("best"), unit, why) for i, unit in _PARTS)
 
 
-def estimated_liver_ml(patient: Facts) -> Interval | None:
-    """Total liver volume expected of the body, mL (Vauthey 2002): -794.41 + 1267.28 x BSA.
+def _best_parts(parts: dict[str, Parts], best: str) -> Parts:
+    """The best plan as measured, and in every draw the plan that is best in that draw.
 
-    Body surface by Mosteller: sqrt(height cm x weight kg / 3600). None where height or weight
-    is not known, or the formula has left its range (small children).
+    Where none leaves enough liver nothing is removed: 0 % is cleared and all the liver stays.
     """
+    if parts[best]["percent"][1] is None:
+        return parts[best]
+    drawn = {key: np.array([parts[p][key][1] for p in PLANS]) for key in ("volume", "percent", "debulk")}
+    enough = drawn["percent"] >= MIN_FLR_PERCENT
+    # Of plans that clear alike the one that leaves more.
+    score = np.where(enough, drawn["debulk"] + 1e-6 * drawn["percent"], -1.0)
+    pick, which = score.argmax(axis=0), np.arange(score.shape[1])
+    none = ~enough.any(axis=0)
+    whole = drawn["volume"][0] / np.maximum(drawn["percent"][0] / 100.0, 1e-9)
+    idle = {"volume": whole, "percent": np.full(len(whole), 100.0), "debulk": np.zeros(len(whole))}
+    return {
+        key: (parts[best][key][0], np.where(none, idle[key], drawn[key][pick, which])) for key in drawn
+    }
+
+
+def estimated_liver_ml(patient: Facts, formula: str = VAUTHEY) -> Interval | None:
+    """Total liver volume expected of the body, mL.
+
+    Vauthey 2002 (western adults): -794.41 + 1267.28 x BSA; Urata 1995 (Japan): 2.4 + 706.2 x BSA. Body
+    surface by Mosteller: sqrt(height cm x weight kg / 3600). None where height or weight is not
+    known, or the formula has left its range (small children).
+    """
+    start, slope = TELV[formula]
     sizes = [patient[i].value for i in ("patient.height", "patient.weight") if i in patient]
     known = [s for s in sizes if isinstance(s, Interval) and s.low > 0 and s.high < np.inf]
     if len(known) < 2:
         return None
     low, high = (
-        -794.41 + 1267.28 * float(np.sqrt(np.prod(ends) / 3600.0))
+        start + slope * float(np.sqrt(np.prod(ends) / 3600.0))
         for ends in ([s.low for s in known], [s.high for s in known])
     )
     return Interval(low, high) if low > 0 else None
@@ -96,16 +122,19 @@ def _parts(scene: Scene, removed: tuple[int, ...]) -> Parts:
     return {"volume": (flr, flrs), "percent": (measured[1], shares), "debulk": (cleared, clears)}
 
 
-def _facts(scene: Scene, plan: str, parts: Parts, body: Interval | None, note: str) -> Iterator[Fact]:
+def _facts(scene: Scene, plan: str, parts: Parts, note: str) -> Iterator[Fact]:
     source, note = scene.source, f"{note}; {scene.anatomy.source}"
     yield number(f"flr.{plan}.volume", "mL", *parts["volume"], source, f"without tumor; {note}")
     yield number(
         f"flr.{plan}.percent", "%", *parts["percent"], source, f"of (total liver - tumor); {note}"
     )
-    if body is None:
-        yield unknown(f"flr.{plan}.sflr", "%", "needs the patient's height and weight (adults)")
-    else:
-        yield _standardised(plan, parts["volume"], body, source, note)
+    for name, formula in STANDARDISED.items():
+        body = estimated_liver_ml(scene.patient, formula)
+        if body is None:
+            yield unknown(f"flr.{plan}.{name}", "%", "needs the patient's height and weight (adults)")
+        else:
+            text = f"body size ({formula}, Mosteller BSA); {note}"
+            yield _standardised(f"flr.{plan}.{name}", parts["volume"], body, source, text)
     if scene.rows:
         yield number(f"debulk.{plan}.percent", "%", *parts["debulk"], source, note)
     else:
@@ -113,14 +142,14 @@ def _facts(scene: Scene, plan: str, parts: Parts, body: Interval | None, note: s
 
 
 def _standardised(
-    plan: str, flr: tuple[float, NDArray[np.float64] | None], body: Interval, source: str, note: str
+    fact_id: str, flr: tuple[float, NDArray[np.float64] | None], body: Interval, source: str, note: str
 ) -> Fact:
     """FLR by body size; the interval also spans what is not known of the body's size."""
     typical = 0.5 * (body.low + body.high)
     draws = None if flr[1] is None else 100.0 * flr[1] / typical
     low, high = (flr[0], flr[0]) if flr[1] is None else np.quantile(flr[1], (TAIL, 1.0 - TAIL))
-    text = f"of {typical:.0f} mL expected by body size (Vauthey 2002, Mosteller BSA); {note}"
-    fact = number(f"flr.{plan}.sflr", "%", 100.0 * flr[0] / typical, draws, source, text)
+    text = f"of {typical:.0f} mL expected by {note}"
+    fact = number(fact_id, "%", 100.0 * flr[0] / typical, draws, source, text)
     span = Interval(
         100.0 * min(float(low), flr[0]) / body.high, 100.0 * max(float(high), flr[0]) / body.low
     )

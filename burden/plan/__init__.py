@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from burden.facts import Facts
+import numpy as np
+
+from burden.facts import Fact, Facts, Interval
 from burden.lesions import Lesion
 from burden.plan.anatomy import named, pieces, unions
 from burden.plan.choose import (
@@ -14,12 +16,17 @@ from burden.plan.choose import (
     GROWTH_PER_WEEK,
     Chosen,
     choose,
+    clearable,
     flr_percent,
 )
+from burden.plan.minima import minima_table
 from burden.plan.search import Options, treatable
 from burden.plan.table import CannotPlanError, table_of
 
-__all__ = ["Options", "Planned", "make_plans"]
+__all__ = ["Options", "Planned", "make_plans", "plan_case"]
+
+TAIL = 0.01
+"""Share of the draws left outside an interval on each side, as for measurements."""
 
 Json = dict[str, Any]
 
@@ -40,6 +47,13 @@ class Planned:
         How many plans were evaluated.
     why_not
         Why there is no plan; "" where there are some.
+    best
+        Name of the plan that clears most and leaves enough; None without one.
+    staged
+        Plans that clear more, once the remnant has grown: by how much, and by which method (portal
+        vein embolisation with two stages, or ALPPS).
+    minima
+        Remnants against the published minima, see :mod:`burden.plan.minima`.
     """
 
     plans: tuple[Json, ...]
@@ -47,21 +61,42 @@ class Planned:
     options: Json
     searched: int = 0
     why_not: str = ""
+    best: str | None = None
+    staged: tuple[Json, ...] = ()
+    minima: tuple[Json, ...] = ()
+
+    @property
+    def answers_alone(self) -> Json:
+        """Everything but the plans: for ``planned`` of ``case.json``."""
+        return {name: value for name, value in asdict(self).items() if name != "plans"}
 
 
 def make_plans(facts: Facts, lesions: Sequence[Lesion], options: Options | None = None) -> Planned:
     """Search all plans of a case and describe those worth showing."""
+    return plan_case(facts, lesions, options)[0]
+
+
+def plan_case(
+    facts: Facts, lesions: Sequence[Lesion], options: Options | None = None
+) -> tuple[Planned, Facts]:
+    """Plans of a case, and what their search says that a rule may ask for.
+
+    That is ``debulk.with_ablation.percent``, unless somebody has entered it.
+    """
     limits = options or Options()
+    minima = minima_table(facts)
     cleared = facts.get("debulk.right_hepatectomy.percent")
-    if cleared is not None and not cleared.valid:  # lesions were overlooked or cut: no share holds
-        return Planned((), (), asdict(limits), why_not=cleared.note)
+    why = "" if cleared is None or cleared.valid else cleared.note
+    if why:  # lesions were overlooked or cut: no share holds
+        return Planned((), (), asdict(limits), why_not=why, minima=minima), Facts()
     try:
         chosen = choose(table_of(facts, lesions), limits)
     except CannotPlanError as reason:
-        return Planned((), (), asdict(limits), why_not=str(reason))
+        return Planned((), (), asdict(limits), why_not=str(reason), minima=minima), Facts()
     rows = sorted(chosen.shown, key=lambda r: (-chosen.plans.debulked[r], chosen.plans.extent[r], r))
-    return Planned(
-        plans=tuple(_described(chosen, row, lesions) for row in rows),
+    plans = tuple(_described(chosen, row, lesions) for row in rows)
+    planned = Planned(
+        plans=plans,
         answers=tuple(
             {
                 "question": f"clear >= {r.target:.0f} % of the tumor with FLR >= {limits.min_flr:g} %",
@@ -74,7 +109,30 @@ def make_plans(facts: Facts, lesions: Sequence[Lesion], options: Options | None 
         ),
         options=asdict(limits),
         searched=len(chosen.plans.union),
+        best=None if chosen.best is None else _name(chosen, chosen.best),
+        staged=tuple(
+            {"plan": p["name"], "debulked_percent": p["debulked_percent"], **p["growth"]}
+            for p in plans
+            if "staged" in p["roles"]
+        ),
+        minima=minima,
     )
+    return planned, _said(chosen, facts)
+
+
+def _said(chosen: Chosen, facts: Facts) -> Facts:
+    """The largest share that resection and ablation clear together while enough liver stays."""
+    name = "debulk.with_ablation.percent"
+    if name in facts or not chosen.table.complete:
+        return Facts()
+    best = 0.0 if chosen.best is None else float(chosen.plans.debulked[chosen.best])
+    value, draws = Interval.exactly(best), clearable(chosen.table, chosen.plans, chosen.options.min_flr)
+    if draws is not None:
+        low, high = np.quantile(draws, (TAIL, 1.0 - TAIL))
+        value = Interval(min(float(low), best), max(float(high), best))
+    how = "no plan leaves enough liver" if chosen.best is None else _name(chosen, chosen.best)
+    note = f"{how}; FLR >= {chosen.options.min_flr:g} %; the error is that of the remnant"
+    return Facts([Fact(name, value, "%", "measured: plan search", draws, best, note=note)])
 
 
 def _described(chosen: Chosen, row: int, lesions: Sequence[Lesion]) -> Json:

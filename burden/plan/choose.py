@@ -99,11 +99,28 @@ def flr_percent(table: Table, plans: Search) -> FloatArray:
 
 def p_enough(table: Table, plans: Search, min_flr: float) -> FloatArray | None:
     """Probability that each plan leaves ``min_flr`` %: share of the draws; None without draws."""
+    leaves = _leaves_enough(table, plans, min_flr)
+    return None if leaves is None else np.asarray(leaves.mean(1))
+
+
+def clearable(table: Table, plans: Search, min_flr: float) -> FloatArray | None:
+    """Largest share of the tumor that a plan leaving ``min_flr`` % clears, in every draw; 0 without one.
+
+    The share itself is as measured: lesions have no draws of their own here, remnants do.
+    """
+    leaves = _leaves_enough(table, plans, min_flr)
+    if leaves is None:
+        return None
+    return np.asarray(np.where(leaves, plans.debulked[:, None], 0.0).max(axis=0))
+
+
+def _leaves_enough(table: Table, plans: Search, min_flr: float) -> Mask | None:
+    """Whether each plan leaves enough in each draw, (p, n); None without draws."""
     if table.drawn_ml is None:
         return None
     left = np.stack([table.drawn_ml[:, staying(u)].sum(1) for u in unions()])
     needed = min_flr / 100.0 * table.drawn_ml.sum(1)
-    return np.asarray((left[plans.union] - plans.margin_ml[:, None] >= needed).mean(1))
+    return np.asarray(left[plans.union] - plans.margin_ml[:, None] >= needed)
 
 
 def front(debulked: FloatArray, percent: FloatArray, extent: NDArray[np.intp]) -> Mask:

@@ -52,6 +52,7 @@ def case_record(case: Case) -> Json:
         "lesions": [_lesion(lesion) for lesion in case.lesions],
         "assessments": [assessment_record(one) for one in case.assessments],
         "plans": _plain(case.plans),
+        "planned": _plain(case.planned),
         "pathway": pathway_record(case.pathway),
         "findings": [_plain(vars(finding)) for finding in case.findings],
         "manifest": _plain(vars(case.manifest)),
@@ -98,6 +99,9 @@ def _fact(fact: Fact) -> Json:
     }
     if isinstance(value, Choice):
         entry["options"] = sorted(value.options)
+        if fact.draws is not None:
+            names, counts = np.unique(fact.draws, return_counts=True)
+            entry["p"] = {str(n): float(c) for n, c in zip(names, counts / fact.draws.size, strict=True)}
     return {key: _plain(item) for key, item in entry.items()}
 
 

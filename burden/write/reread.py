@@ -70,6 +70,7 @@ def _case(record: Json) -> Case:
         ),
         manifest=Manifest(**{k: v for k, v in record["manifest"].items() if k != "files"}),
         plans=tuple(record["plans"]),
+        planned=record.get("planned", {}),
         pathway=_pathway(record.get("pathway")),
     )
 

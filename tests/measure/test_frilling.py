@@ -21,7 +21,7 @@ def types(*rows: Row) -> tuple[str, str, str]:
     shares = np.array([[r[2].get(n, 0.0) for n in range(9)] for r in rows]).reshape(-1, 9)
     ml, long = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     seen = spreading(ml, long, shares[:, 5:].sum(1), shares[:, 2:5].sum(1), shares)
-    text = sentence(seen, {k: rule(seen) for k, rule in RULES.items()})
+    text = sentence(seen)
     assert text.endswith(".")
     return RULES["2024"](seen), RULES["enets"](seen), RULES["2009"](seen)
 
@@ -84,3 +84,29 @@ def test_without_segments_several_lesions_leave_the_type_open(toy: Callable[...,
     assert any(f.code == "segments-unknown" for f in result.findings)
     one = measure(*toy(balls[:1], liver=tiny, segments=False).make(), Facts(), draws=4)
     assert one.facts["frilling.type"].best == "I"
+
+
+def test_what_would_be_dictated(toy: Callable[..., Any], three: Any) -> None:
+    facts = measure(*toy(three).make(), Facts(), draws=200).facts
+    note = facts["frilling.type"].note
+    rows = measure(*toy(three).make(), Facts(), draws=0).lesions
+    total = sum(r.volume_ml for r in rows)
+    assert note.startswith(
+        "Frilling type II (2024 wording): 3 liver lesions in both lobes, the right lobe"
+    )
+    left = 100 * next(r for r in rows if r.lobe == "left").volume_ml / total
+    assert f"{left:.0f}% in the left lobe" in note
+    assert f"{rows[0].recist_long_mm:.0f} mm long, is {100 * rows[0].volume_ml / total:.0f}%" in note
+    assert "spared" in note
+    draws = facts["frilling.type"].draws
+    assert draws is not None
+    share = float(np.mean(draws == "II"))
+    assert f"II {share:.0%}" in note.split("P(type):")[1]
+
+
+def test_one_lesion_is_dictated_as_such(toy: Callable[..., Any], three: Any) -> None:
+    note = measure(*toy(three[:1]).make(), Facts(), draws=0).facts["frilling.type"].note
+    assert "solitary liver lesion of 36 mm in the right lobe" in note
+    assert "Readings differ" not in note
+    none = measure(*toy(()).make(), Facts(), draws=0).facts["frilling.type"].note
+    assert none == "No liver lesion."

@@ -10,7 +10,7 @@ import pytest
 
 from burden.facts import Fact, Facts, Interval
 from burden.measure import measure
-from burden.measure.remnant import PLANS, estimated_liver_ml
+from burden.measure.remnant import PLANS, URATA, estimated_liver_ml
 
 
 def body(height: Interval, weight: Interval) -> Facts:
@@ -69,3 +69,27 @@ def test_without_tumor_there_is_nothing_to_debulk(toy: Callable[..., Any]) -> No
     assert facts["flr.best.percent"].best is None
     assert facts["flr.right_hepatectomy.sflr"].best is None
     assert "height" in facts["flr.right_hepatectomy.sflr"].note
+
+
+def test_urata_beside_vauthey(toy: Callable[..., Any], three: Any) -> None:
+    """170 cm, 70 kg: 2.4 + 706.2 x 1.8181 = 1286.4 mL; which formula is said beside each number."""
+    patient = body(Interval.exactly(170.0), Interval.exactly(70.0))
+    found = estimated_liver_ml(patient, URATA)
+    assert found is not None
+    assert found.low == pytest.approx(2.4 + 706.2 * np.sqrt(170 * 70 / 3600))
+    facts = measure(*toy(three).make(), patient, draws=0).facts
+    vauthey, urata = (facts[f"flr.right_hepatectomy.{n}"] for n in ("sflr", "sflr_urata"))
+    assert float(urata.best) / float(vauthey.best) == pytest.approx(1509.656 / found.low, rel=1e-5)
+    assert "Urata 1995" in urata.note
+    assert "Vauthey 2002" in vauthey.note
+
+
+def test_the_best_plan_is_chosen_in_every_draw(toy: Callable[..., Any], three: Any) -> None:
+    facts = measure(*toy(three).make(), Facts(), draws=300).facts
+    left = np.array([facts[f"flr.{p}.percent"].draws for p in PLANS])
+    gone = np.array([facts[f"debulk.{p}.percent"].draws for p in PLANS])
+    expected = np.where(left >= 30, gone, 0).max(axis=0)
+    np.testing.assert_allclose(facts["debulk.best.percent"].draws, expected)
+    best = facts["flr.best.percent"].draws
+    assert best is not None
+    assert (best >= 30 - 1e-9).all()

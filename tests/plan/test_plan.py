@@ -12,9 +12,10 @@ from burden.facts import Fact, Facts, Interval
 from burden.lesions import Lesion
 from burden.measure.frilling import ADJACENT as FRILLING_ADJACENT
 from burden.measure.remnant import PLANS
-from burden.plan import Options, make_plans
+from burden.plan import Options, make_plans, plan_case
 from burden.plan.anatomy import ADJACENT, STANDARD, pieces, removable, unions
-from burden.plan.choose import choose, flr_percent, front, p_enough
+from burden.plan.choose import choose, clearable, flr_percent, front, p_enough
+from burden.plan.minima import minima_table
 from burden.plan.search import MARGIN_MM, search
 from burden.plan.table import table_of
 
@@ -226,3 +227,71 @@ def test_three_hundred_lesions_take_less_than_a_second() -> None:
     assert time.process_time() - start < 1.0
     assert made.searched > 1000
     assert len(made.plans) <= 12
+
+
+def test_what_the_search_tells_the_rules() -> None:
+    rows = [lesion(1, 100.0, {6: 0.5, 7: 0.5}), lesion(2, 2.0, {3: 1.0})]
+    planned, found = plan_case(facts_of(rows, noise=10.0), rows)
+    fact = found["debulk.with_ablation.percent"]
+    best = next(p for p in planned.plans if "best" in p["roles"])
+    assert fact.best == pytest.approx(best["debulked_percent"], abs=0.01)
+    assert planned.best == best["name"]
+    assert planned.best is not None
+    assert planned.best in fact.note
+    assert fact.draws is not None
+    assert fact.draws.shape == (200,)
+    entered = Fact("debulk.with_ablation.percent", Interval.exactly(40.0), "%", "facts.yaml")
+    assert not plan_case(facts_of(rows) | Facts([entered]), rows)[1], "what was entered stays"
+    seen = Fact("tumor.volume", Interval(10.0, np.inf), "mL", "measured: test")
+    assert not plan_case(facts_of(rows) | Facts([seen]), rows)[1], "not all tumor was seen"
+
+
+def test_clearable_draw_by_draw_is_the_best_allowed_plan() -> None:
+    rows = [lesion(1, 100.0, {5: 0.25, 6: 0.25, 7: 0.25, 8: 0.25})]
+    healthy = [30.0, 120.0, 120.0, 330.0, 300.0, 400.0, 300.0, 400.0]
+    table = table_of(facts_of(rows, healthy, noise=20.0, draws=50), rows)
+    plans = search(table, Options())
+    drawn = clearable(table, plans, 30.0)
+    assert drawn is not None
+    assert table.drawn_ml is not None
+    for k in range(0, 50, 7):
+        functioning = table.drawn_ml[k]
+        best = 0.0
+        for row in range(len(plans.union)):
+            stays = [n for n in range(1, 9) if n not in unions()[plans.union[row]]]
+            left = functioning[stays].sum() - plans.margin_ml[row]
+            if left >= 0.3 * functioning.sum():
+                best = max(best, float(plans.debulked[row]))
+        assert drawn[k] == pytest.approx(best)
+    assert len(set(drawn.tolist())) > 1, "the remnant's error decides here"
+
+
+def test_remnants_against_the_published_minima() -> None:
+    draws = np.linspace(20.0, 39.9, 200)
+    facts = Facts(
+        [
+            Fact("flr.right_hepatectomy.percent", Interval(20.0, 40.0), "%", "measured", draws, 30.0),
+            Fact("flr.right_hepatectomy.sflr", Interval.exactly(25.0), "%", "measured"),
+            Fact("flr.left_hepatectomy.percent", Interval.exactly(75.0), "%", "measured", valid=False),
+        ]
+    )
+    table = {(r["plan"], r["measure"]): r for r in minima_table(facts)}
+    one = table["right_hepatectomy", "flr"]
+    answers = {state: cell["answer"] for state, cell in one["reaches"].items()}
+    assert answers == {"normal": "yes", "chemotherapy": "unknown", "cirrhosis": "no", "nelm": "unknown"}
+    assert one["reaches"]["nelm"]["p"] == pytest.approx(0.5, abs=0.01)
+    two = table["right_hepatectomy", "sflr"]["reaches"]
+    assert [two[s]["answer"] for s in ("normal", "chemotherapy", "cirrhosis")] == ["yes", "no", "no"]
+    assert table["right_hepatectomy", "sflr_urata"]["percent"] is None
+    assert table["left_hepatectomy", "flr"]["reaches"]["normal"]["answer"] == "unknown"
+    assert len(table) == 7 * 3
+
+
+def test_what_needs_growth_first_is_listed() -> None:
+    rows = [lesion(1, 300.0, {4: 0.2, 5: 0.2, 6: 0.2, 7: 0.2, 8: 0.2})]
+    planned = make_plans(facts_of(rows), rows)
+    assert planned.staged
+    for one in planned.staged:
+        assert one["factor"] > 1
+        assert one["method"]
+    assert "plans" not in planned.answers_alone
