@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "burden"
-VALUES = {"errors", "grid", "image", "answer", "facts", "findings", "lesions", "case", "options", "pseudonym", "resources"}
+VALUES = {
+    "errors",
+    "grid",
+    "image",
+    "answer",
+    "facts",
+    "findings",
+    "lesions",
+    "case",
+    "options",
+    "pseudonym",
+    "resources",
+}
 HEAVY = {"torch", "monai", "SimpleITK", "highdicom", "pydicom", "nibabel", "matplotlib", "jinja2"}
 ROOMS = {"read", "segment", "measure", "assess", "plan", "write"}
 SHELLS = {"cli", "batch", "compare", "evaluate", "node", "review", "cohort", "train"}
