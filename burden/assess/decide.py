@@ -13,8 +13,9 @@ from burden.assess.describe import test_in_words
 from burden.assess.explain import value_text
 from burden.assess.logic import ANSWERS, Table, Verdicts, draws_of, evaluate, table_of
 from burden.assess.missing import missing_facts
+from burden.assess.propagate import DERIVED
 from burden.assess.rulebook import Criterion, Group, Kind, Node, RuleBook, facts_in
-from burden.assess.what_if import what_if
+from burden.assess.what_if import answer_with, what_if
 from burden.case import Assessment, CriterionResult
 from burden.facts import Fact, Facts, Interval
 from burden.findings import Finding
@@ -85,6 +86,7 @@ def decide(book: RuleBook, facts: Facts, disagree: Iterable[Finding] = ()) -> As
         missing=missing_facts(run.root, facts, run.sure),
         conflicts=(
             *_conflicts(book, run),
+            *_grade_conflict(book, facts),
             *(f.text for f in disagree if set(f.invalidates) & set(used)),
         ),
         what_if=changes,
@@ -166,6 +168,27 @@ def _conflicts(book: RuleBook, run: _Evaluated) -> Iterator[str]:
             f"{node.text}: the published readings {do} here. {said}. "
             f"This book goes by: {node.nodes[node.decides].text}."
         )
+
+
+def _grade_conflict(book: RuleBook, facts: Facts) -> Iterator[str]:
+    """Where S1 (Ki-67 alone) and S2 (the higher of Ki-67 and mitoses) grade for different answers."""
+    indices = [facts.get(i) for i in ("tumor.ki67", "tumor.mitoses")]
+    known = all(f is not None and f.value.is_exact for f in indices)
+    grade = facts.get("tumor.grade")
+    if (
+        not known
+        or grade is None
+        or not grade.source.startswith(DERIVED)
+        or grade.id not in book.facts()
+    ):
+        return
+    by = {key: facts[f"tumor.grade.{key.lower()}"] for key in ("S1", "S2")}
+    said = {key: answer_with(book, facts, grade.id, fact.value) for key, fact in by.items()}
+    if len(set(said.values())) < 2:
+        return
+    do = "differ" if {Answer.YES, Answer.NO} <= set(said.values()) else "may differ"
+    told = "; ".join(f"{key} gives {value_text(by[key])}: {said[key]}" for key in by)
+    yield f"Grade by Ki-67 and mitoses: the published readings {do} here. {told}. Both stay possible."
 
 
 def _sources(node: Node) -> str:
