@@ -40,7 +40,8 @@ def check_models() -> list[dict[str, Any]]:
             state = str(error)
         files = [p for p in entry.folder.rglob("*") if p.is_file()]
         size = sum(p.stat().st_size for p in files) / 1e6
-        result.append({"id": entry.id, "default": entry.default, "backend": entry.backend,
+        result.append({"id": entry.id, "default": entry.default,
+                       "optional": entry.optional, "backend": entry.backend,
                        "state": state, "megabytes": round(size, 2), "text": entry.text})  # fmt: skip
     return result
 
@@ -85,7 +86,8 @@ def _model_checks() -> list[Check]:
     for m in check_models():
         good = m["state"] == "good"
         detail = f"{m['megabytes']} MB" if good else m["state"]
-        checks.append(_check(f"model {m['id']}", "good" if good else "broken", detail))
+        state = "good" if good else "absent" if m["optional"] else "broken"
+        checks.append(_check(f"model {m['id']}", state, detail))
     return checks
 
 

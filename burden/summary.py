@@ -196,6 +196,14 @@ def comparison_page(record: Mapping[str, Any]) -> Group:
         f"RECIST 1.1, liver alone: {recist['overall']}; targets {_number(recist['base_mm'])} mm, "
         f"now {_number(recist['follow_mm'])} mm ({_number(recist['change_percent'])} %)"
     )
+    viable = record["mrecist"]
+    if "why_not" not in viable:
+        said.append(
+            f"mRECIST, liver alone: {viable['overall']}; viable targets {_number(viable['base_mm'])} mm, "
+            f"now {_number(viable['follow_mm'])} mm ({_number(viable['change_percent'])} %)"
+        )
+    if record["months_stable"]:
+        said.append(f"Months without progression (disease.months_stable): {record['months_stable']:g}")
     said.append(
         f"Tumor volume: {_number(volume['base_ml'])} mL, now {_number(volume['follow_up_ml'])} mL "
         f"({_number(volume['change_percent'])} %): {volume['response'] or 'none at base'}"

@@ -36,8 +36,38 @@ def _monai_bundle(folder: Path) -> Segmenter:
     return from_bundle(folder)
 
 
+def _monai_network(folder: Path) -> Segmenter:
+    from burden.segment.monai_network import from_folder
+
+    return from_folder(folder)
+
+
+def _nnunet(folder: Path) -> Segmenter:
+    from burden.segment.nnunet import from_folder
+
+    return from_folder(folder)
+
+
+def _totalsegmentator(folder: Path) -> Segmenter:
+    from burden.segment.totalsegmentator_run import from_folder
+
+    return from_folder(folder)
+
+
+def _totalsegmentator_results(folder: Path) -> Segmenter:
+    from burden.segment.totalsegmentator import from_results
+
+    return from_results(folder)
+
+
 # Back end name -> loader of a model folder. Masks given by the user need no loader: see masks.py.
-SEGMENTERS: dict[str, Callable[[Path], Segmenter]] = {"monai_bundle": _monai_bundle}
+SEGMENTERS: dict[str, Callable[[Path], Segmenter]] = {
+    "monai_bundle": _monai_bundle,
+    "monai_network": _monai_network,
+    "nnunet": _nnunet,
+    "totalsegmentator": _totalsegmentator,
+    "totalsegmentator_results": _totalsegmentator_results,
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +80,8 @@ class ModelEntry:
         A key of ``SEGMENTERS``.
     folder
         Where the model is, absolute.
+    optional
+        Nothing is broken where it is not installed.
     """
 
     id: str
@@ -57,6 +89,7 @@ class ModelEntry:
     folder: Path
     text: str
     default: bool
+    optional: bool = False
 
 
 def models() -> tuple[ModelEntry, ...]:
@@ -69,9 +102,10 @@ def models() -> tuple[ModelEntry, ...]:
         ModelEntry(
             id=key,
             backend=fields["backend"],
-            folder=shipped("models", fields["folder"]),
+            folder=shipped(*fields["folder"].split("/")),
             text=fields["text"],
             default=bool(fields.get("default", False)),
+            optional=bool(fields.get("optional", False)),
         )
         for key, fields in table.items()
     ]
@@ -79,25 +113,30 @@ def models() -> tuple[ModelEntry, ...]:
 
 
 def find_model(name: str | None) -> ModelEntry:
-    """Find a model by id or by folder; the default one for None.
+    """Find a model by id or by folder (what kind it is shows inside); the default one for None.
 
     Raises
     ------
     ModelError
-        If it is neither a known id nor a folder.
+        If it is neither a known id nor a model folder.
     """
+    from burden.segment.description import read_description
+    from burden.segment.kinds import kind_of
+
     known = models()
     if name is None:
         return known[0]
     for entry in known:
         if entry.id == name:
             return entry
-    if Path(name).is_dir():
-        return ModelEntry(Path(name).name, "monai_bundle", Path(name).resolve(), "a local bundle", False)
+    path = Path(name).resolve()
+    if path.exists():
+        said = str(read_description(path).get("text", "a local model")) if path.is_dir() else ""
+        return ModelEntry(path.name, kind_of(path), path, said, False)
     raise ModelError(
         "no such model.",
         where=name,
-        hint=f"Give a bundle folder or one of: {', '.join(m.id for m in known)}.",
+        hint=f"Give a model folder or one of: {', '.join(m.id for m in known)}.",
     )
 
 
