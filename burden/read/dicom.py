@@ -20,7 +20,7 @@ from burden.read.sources import Source
 from burden.read.stack import Stack
 from burden.read.tilt import straightened
 
-_DICOMDIR = "1.2.840.10008.1.3.10"
+_SHOWN = 4  # file names in one sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +43,12 @@ def look(source: Source) -> Found:
     broken: dict[str, int] = {}
     for entry in source.dicom:
         try:
-            slices.extend(s for s in read_headers(entry) if s.file.sop_class != _DICOMDIR)
+            slices.extend(read_headers(entry))
         except ValueError as error:
             broken[str(error)] = broken.get(str(error), 0) + 1
     if not slices:
         raise InputError(
-            f"{next(iter(broken), 'a DICOM directory without images')}.",
+            f"{next(iter(broken), 'no image')}.",
             where=source.path,
             hint="Export the series again, with all its images.",
         )
@@ -56,6 +56,11 @@ def look(source: Source) -> Found:
     if broken:
         text = f"{sum(broken.values())} DICOM file(s) have a damaged header and were left out."
         findings.append(Finding("damaged-files", "warning", text))
+    if source.missing:
+        names = ", ".join(source.missing[:_SHOWN]) + (", ..." if len(source.missing) > _SHOWN else "")
+        count = f"{len(source.missing)} of {source.listed}"
+        text = f"{count} images that the DICOMDIR lists are missing: {names}."
+        findings.append(Finding("listed-files-missing", "warning", text))
     return Found(tuple(groups_of(slices)), tuple(findings))
 
 

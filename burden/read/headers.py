@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from burden.read.elements import MOST_BYTES, plain_value, quick_header
-from burden.read.sources import Entry
+from burden.read.entry import Entry
 from burden.read.tags import Tags, quantity, several, text, vector, whole
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -38,6 +38,7 @@ _TAGS = (
     "AcquisitionNumber", "TriggerTime", "AcquisitionTime", "ContrastBolusStartTime", "PatientAge",
     "PatientSex", "PatientSize", "PatientWeight", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "ScanningSequence", "SequenceVariant", "BurnedInAnnotation",
+    "ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber",
 )  # fmt: skip
 # Where makers put the b-value before there was a tag for it: their mark, then the element.
 _PRIVATE_B = (
@@ -78,6 +79,7 @@ class File:
     codes: str  # ScanningSequence and SequenceVariant, like GR/SP
     burned_in: bool
     patient: dict[str, str]
+    part: tuple[str, int, int]  # of a concatenation: its UID, number and total; "" where it is none
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,11 @@ def _file(ds: Tags, entry: Entry, offset: int, syntax: str, *, little: bool) -> 
         codes="/".join((*several(ds, "ScanningSequence"), *several(ds, "SequenceVariant"))),
         burned_in=text(ds, "BurnedInAnnotation").upper() == "YES",
         patient={k: text(ds, k) for k in ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")},
+        part=(
+            text(ds, "ConcatenationUID"),
+            whole(ds, "InConcatenationNumber"),
+            whole(ds, "InConcatenationTotalNumber"),
+        ),
     )
 
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from burden.errors import GeometryError, InputError, NotAnImageError
 from burden.grid import Grid
+from burden.read.entry import Entry
 from burden.read.frames import read_frames
 from burden.read.headers import Slice, quiet_pydicom, read_headers
-from burden.read.sources import Entry
 
 _SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _HALF = 0.5  # fraction from which a voxel of a FRACTIONAL segmentation counts

@@ -22,6 +22,7 @@ from burden.read.pixels import same_pixels
 from burden.read.score import extent, never, plane_of, scored
 from burden.read.stack import MIN_SLICES, Stack, named_place, place, stack
 
+_MANY_PARTS = 10_000  # a larger number is no count
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # all its multi-frame kinds begin so too
 
 
@@ -158,6 +159,7 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice], volumes:
     refused = never(slices)
     if refused is None:
         try:
+            _whole_concatenation(slices)
             built = stack(slices, same_pixels)
             findings = _left_over(slices, series)
         except InputError as error:
@@ -192,6 +194,25 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice], volumes:
     return Group(
         uid, tuple(slices), built, refused, round(score, 1), tuple(reasons), phase, plane, findings
     )
+
+
+def _whole_concatenation(slices: Sequence[Slice]) -> None:
+    """Refuse a multi-frame image sent in parts of which some are missing."""
+    parts: dict[str, set[int]] = defaultdict(set)
+    totals: dict[str, int] = defaultdict(int)
+    for one in slices:
+        uid, number, total = one.file.part
+        if uid:
+            parts[uid].add(number)
+            totals[uid] = max(totals[uid], total, number)
+    for uid, numbers in parts.items():
+        missing = sorted(set(range(1, totals[uid] + 1)) - numbers)
+        if missing and totals[uid] < _MANY_PARTS:
+            which = ", ".join(map(str, missing))
+            raise GeometryError(
+                f"part(s) {which} of {totals[uid]} of a multi-frame image are missing.",
+                hint="Export the series again; the image was sent in several files.",
+            )
 
 
 def _left_over(slices: Sequence[Slice], series: Sequence[Slice]) -> tuple[Finding, ...]:

@@ -13,34 +13,39 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from burden.errors import InputError, NotAnImageError
+from burden.read.directory import listed, plain, there
+from burden.read.entry import Entry
 
 MAX_FILES = 50_000
 MAX_UNPACKED = 8 * 2**30  # bytes; a thin-slice liver study of four phases stays below 3 GiB
 MAX_RATIO = 1000  # deflate cannot do better than 1032:1, and no study comes near it
 _CHUNK = 2**20
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file: where its bytes are, and what to call it."""
-
-    path: Path
-    name: str
+_DICOMDIR = b"1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files found at a path, by kind; ``ignored`` counts all the others."""
+    """The files found at a path, by kind; ``ignored`` counts all the others.
+
+    Parameters
+    ----------
+    listed
+        Number of images that the DICOMDIRs list.
+    missing
+        Those of them that are not there, by their path in the DICOMDIR.
+    """
 
     path: Path
     dicom: tuple[Entry, ...]
     nifti: tuple[Entry, ...]
     ignored: int
+    listed: int = 0
+    missing: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -59,7 +64,11 @@ def opened(path: Path) -> Iterator[Source]:
         raise InputError("no such file or folder.", where=path, hint="Check the path.")
     if not path.is_file():
         raise InputError("neither a file nor a folder.", where=path)
-    if _kind(path, path.name) != "zip":
+    kind = _kind(path, path.name)
+    if kind == "dicomdir":
+        yield _by_directory(Entry(path, path.name))
+        return
+    if kind != "zip":
         yield _sorted_out(path, [Entry(path, path.name)])
         return
     with tempfile.TemporaryDirectory(prefix="burden-") as room:
@@ -105,7 +114,34 @@ def _sorted_out(path: Path, entries: list[Entry]) -> Source:
     kinds = [(entry, _kind(entry.path, entry.name)) for entry in entries]
     dicom = tuple(e for e, kind in kinds if kind == "dicom")
     nifti = tuple(e for e, kind in kinds if kind == "nifti")
-    return Source(path, dicom, nifti, len(entries) - len(dicom) - len(nifti))
+    names = _listed([e for e, kind in kinds if kind == "dicomdir"])
+    here = {_plain(e.name) for e in entries}
+    missing = tuple(name for name in names if _plain(name) not in here)
+    return Source(path, dicom, nifti, len(entries) - len(dicom) - len(nifti), len(names), missing)
+
+
+def _listed(directories: list[Entry]) -> list[str]:
+    """Images that DICOMDIRs among other files list; a damaged one is no loss, the files are there."""
+    names = []
+    for entry in directories:
+        with suppress(InputError):
+            names += [str(PurePosixPath(entry.name).parent / name) for name in listed(entry)]
+    return names
+
+
+def _plain(name: str) -> str:
+    return "/".join(plain(part) for part in PurePosixPath(name.replace("\\", "/")).parts)
+
+
+def _by_directory(directory: Entry) -> Source:
+    """The files that a DICOMDIR lists, and no others."""
+    names = listed(directory)
+    found, missing = there(directory, names)
+    if not found:
+        what = f"none of the {len(names)} images that the DICOMDIR lists is there."
+        raise NotAnImageError(what, where=directory.path, hint="Copy the whole disc.")
+    source = _sorted_out(directory.path, found)
+    return replace(source, listed=len(names), missing=tuple(missing))
 
 
 def _kind(path: Path, name: str) -> str:
@@ -121,6 +157,8 @@ def _kind(path: Path, name: str) -> str:
 def _kind_of(head: bytes, name: str) -> str:
     if not head:
         return "empty"
+    if head[128:132] == b"DICM" and _DICOMDIR in head:
+        return "dicomdir"
     if head[128:132] == b"DICM" or _bare_dicom(head):
         return "dicom"
     if head[:4] == b"PK\x03\x04" or head[:4] == b"PK\x05\x06":

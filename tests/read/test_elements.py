@@ -17,7 +17,8 @@ from pydicom.uid import (
 
 from burden.read import headers
 from burden.read.elements import quick_header
-from burden.read.sources import Entry, opened
+from burden.read.entry import Entry
+from burden.read.sources import opened
 
 TAGS = {
     "EchoTime": 1.30,

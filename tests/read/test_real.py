@@ -12,9 +12,9 @@ from pydicom import dcmread
 
 from burden.errors import BurdenError, GeometryError, InputError, NotAnImageError
 from burden.read import list_series, read_mask, read_study
+from burden.read.entry import Entry
 from burden.read.headers import quiet_pydicom, read_headers
 from burden.read.pixels import stored_pixels
-from burden.read.sources import Entry
 
 pytestmark = pytest.mark.real_data
 
