@@ -342,6 +342,8 @@ async function start() {
   await volume.load(shared.at[2], redraw);
   $("loading").hidden = true;
   document.body.dataset.loaded = "yes";
+  // For tests of the page: where the middle of a lesion's long axis is drawn, in CSS pixels.
+  window.review = { shown: (n) => panes[0].screen(shared.rows.get(n).place).map((x) => x / panes[0].ratio) };
 }
 
 start().catch((error) => { $("loading").textContent = error.message; $("loading").classList.add("bad"); });
