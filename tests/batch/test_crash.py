@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,57 +13,66 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from burden.batch import list_tasks, result_hash
+from burden.batch.disk import read_json
+from burden.batch.work import do_case
+from burden.pipeline import Job
+
 from .checks import assert_nothing_half, rows_of
 
 MOMENTS = int(os.environ.get("BURDEN_CRASH_MOMENTS", "3"))
-VICTIMS = ("worker", "batch", "all")
+VICTIMS = ("worker", "batch", "worker", "all", "worker")
+AT_START = 0.15
+"""Share of the moments that fall while the batch starts; the others follow a sign of work."""
 
 
 def test_kill_at_random_moments_loses_and_doubles_nothing(
-    queue: Callable[[int], Path], tmp_path: Path
+    queue: Callable[[int], Path], base: Job, tmp_path: Path
 ) -> None:
     chance = np.random.default_rng(20)
-    studies = 20 if MOMENTS > 20 else 3
-    manifest = queue(studies)
-    started = time.monotonic()
-    command_once(manifest, tmp_path / "whole")
-    whole = time.monotonic() - started
-    wanted = hashes(tmp_path / "whole")
-    assert len(wanted) == studies
+    manifest = queue(20 if MOMENTS > 20 else 3)
+    wanted = undisturbed(manifest, replace(base, out=tmp_path / "undisturbed"))
     kills: Counter[str] = Counter()
-    lives = 0
+    places: Counter[str] = Counter()
+    queues = 0
     while kills.total() < MOMENTS:
-        out = tmp_path / f"queue{lives}"
-        live_through(manifest, out, chance, kills, longest=min(whole / 3, 20.0))
+        out = tmp_path / f"queue{queues}"
+        live_through(manifest, out, chance, kills, places)
         assert hashes(out) == wanted
-        lives += 1
-    print(f"{kills.total()} kills {dict(kills)} over {lives} queues of {studies}, {whole:.0f} s each")
+        queues += 1
+        print(f"{kills.total()} kills {dict(kills)}, {dict(places)}, {queues} queues", flush=True)
+
+
+def undisturbed(manifest: Path, base: Job) -> dict[str, str]:
+    """The results as this process makes them, without a batch around them."""
+    tasks = list_tasks(manifest, base)
+    assert {do_case(task).state for task in tasks} == {"done"}
+    return {task.case: result_hash(read_json(task.job.out / "case.json")) for task in tasks}
 
 
 def live_through(
-    manifest: Path, out: Path, chance: np.random.Generator, kills: Counter[str], longest: float
+    manifest: Path, out: Path, chance: np.random.Generator, kills: Counter[str], places: Counter[str]
 ) -> None:
     """Start, kill and start again until the queue is done; what is done stays untouched."""
     made: dict[str, str] = {}
     process = start(manifest, out)
     while True:
-        victim = VICTIMS[kills.total() % len(VICTIMS)]
-        try:
-            code = process.wait(chance.uniform(0, longest) if kills.total() < MOMENTS else None)
-        except subprocess.TimeoutExpired:
+        if kills.total() < MOMENTS and wait_for_a_moment(process, out, chance):
+            victim = VICTIMS[kills.total() % len(VICTIMS)]
+            places[place(out)] += 1
             kill(process, victim)
             kills[victim] += 1
-            now = assert_nothing_half(out)
-            assert {name: now.get(name) for name in made} == made, "a finished case was done again"
-            made = now
+            made = untouched(out, made)
             if victim != "worker":
                 process = start(manifest, out)
             continue
+        code = process.wait()
         if code == 0:
             break
         # A case that lost two workers is given up by that command, with the reason in its row.
@@ -70,14 +80,52 @@ def live_through(
         reasons = {row["reason"] for row in rows_of(out).values() if row["state"] == "failed"}
         assert all("its worker died 2 times" in reason for reason in reasons)
         process = start(manifest, out)
-    now = assert_nothing_half(out)
-    assert {name: now.get(name) for name in made} == made
+    untouched(out, made)
     left = sorted(p.name for p in (out / "cases").iterdir() if p.name.startswith("."))
     assert not left, "half written folders stay behind"
 
 
-def command_once(manifest: Path, out: Path) -> None:
-    assert start(manifest, out).wait() == 0
+def untouched(out: Path, made: dict[str, str]) -> dict[str, str]:
+    now = assert_nothing_half(out)
+    assert {name: now.get(name) for name in made} == made, "a finished case was done again"
+    return now
+
+
+def wait_for_a_moment(process: subprocess.Popen[bytes], out: Path, chance: np.random.Generator) -> bool:
+    """Sleep until a random moment; false where the process has ended before it came."""
+    until = time.monotonic() + chance.uniform(0, 4)
+    if chance.random() > AT_START:
+        before = sign_of_work(out)
+        while sign_of_work(out) == before:
+            if process.poll() is not None:
+                return False
+            time.sleep(0.1)
+        until = time.monotonic() + chance.uniform(0, 1.5 * pace(out))
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    return process.poll() is None
+
+
+def sign_of_work(out: Path) -> int:
+    folder = out / "state"
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
+
+
+def pace(out: Path) -> float:
+    """Seconds a case takes here and now."""
+    records = [json.loads(p.read_text()) for p in (out / "state").glob("[!.]*.json")]
+    seconds = [r["seconds"] for r in records if r["state"] == "done"]
+    return float(np.mean(seconds)) if seconds else 2.0
+
+
+def place(out: Path) -> str:
+    """What the batch is at: for the account of where the kills fell."""
+    if any((out / "cases").glob(".*.part")):
+        return "writing a case"
+    records = (json.loads(p.read_text()) for p in (out / "state").glob("[!.]*.json"))
+    return "at work on a case" if any(r["state"] == "running" for r in records) else "between cases"
 
 
 def start(manifest: Path, out: Path) -> subprocess.Popen[bytes]:
