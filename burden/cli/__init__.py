@@ -7,7 +7,7 @@ import sys
 import click
 
 from burden import __version__
-from burden.cli import assess, batch, evaluate, learn, node, review, rules, study, tools
+from burden.cli import assess, batch, cohort, evaluate, learn, node, review, rules, study, tools
 from burden.console import fail
 from burden.errors import UsageError
 
@@ -20,6 +20,7 @@ COMMANDS: tuple[click.Command, ...] = (
     study.compare,
     assess.assess,
     batch.batch,
+    cohort.cohort,
     rules.rules,
     tools.facts,
     tools.models,
