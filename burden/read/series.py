@@ -216,10 +216,10 @@ def _whole_concatenation(slices: Sequence[Slice]) -> None:
 
 
 def _left_over(slices: Sequence[Slice], series: Sequence[Slice]) -> tuple[Finding, ...]:
-    """Parallel slices of another spacing or matrix in the same series.
+    """Slices of another orientation, spacing or matrix in the same series.
 
-    Among the others they mean that the series changes on the way: refused. Outside they are
-    something else, and only mentioned.
+    Parallel and among the others they mean that the series changes on the way: refused.
+    Elsewhere they are something else, and only mentioned.
     """
     first = slices[0]
     ends = sorted(place(s) for s in slices)
@@ -228,10 +228,10 @@ def _left_over(slices: Sequence[Slice], series: Sequence[Slice]) -> tuple[Findin
     for other in series:
         if other.axes is None or other.position is None or _alike(first, other):
             continue
-        parallel = abs(np.cross(*other.axes) @ normal) > np.cos(np.deg2rad(15))
-        if not parallel or "LOCALIZER" in other.image_type:
+        if "LOCALIZER" in other.image_type:
             continue
-        if ends[0] < place(other) < ends[-1]:
+        parallel = abs(np.cross(*other.axes) @ normal) > np.cos(np.deg2rad(15))
+        if parallel and ends[0] < place(other) < ends[-1]:
             raise GeometryError(
                 f"orientation, pixel spacing or matrix changes at {named_place(other)} "
                 f"({len(slices)} slices from {ends[0]:.1f} to {ends[-1]:.1f} mm are alike).",
@@ -241,7 +241,7 @@ def _left_over(slices: Sequence[Slice], series: Sequence[Slice]) -> tuple[Findin
     if not outside:
         return ()
     text = (
-        f"{len(outside)} more slice(s) of the series differ in spacing, matrix or frame of reference "
-        f"(at {named_place(outside[0])}) and were left out."
+        f"{len(outside)} more slice(s) of the series differ in orientation, spacing, matrix or frame of "
+        f"reference (at {named_place(outside[0])}) and were left out."
     )
     return (Finding("slices-left-out", "warning", text),)
