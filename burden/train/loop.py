@@ -168,7 +168,7 @@ class _Run:
             group["betas"] = (0.9, phase.beta2)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
             logits = self.net(image[:, : self.stage.channels].to(self.device))
-        weights = torch.tensor(phase.class_weights, device=self.device)
+        weights = torch.tensor(phase.class_weights, dtype=torch.float32, device=self.device)
         loss = segmentation_loss(logits, target.to(self.device), weights)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
