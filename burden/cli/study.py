@@ -136,10 +136,12 @@ def plan(case_file: Path, min_flr: float, max_ablation_mm: float, **options: Any
 
 
 @click.command()
-@click.argument("base", type=FILE)
-@click.argument("followup", type=FILE)
+@click.argument("studies", type=FILE, nargs=-1, required=True, metavar="BASE FOLLOWUP...")
 @click.option(
-    "--weeks", type=click.FloatRange(min=0, min_open=True), help="Time between the two studies."
+    "--weeks",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    help="Time since BASE; once for each study after it.",
 )
 @click.option(
     "--remnant",
@@ -152,19 +154,21 @@ def plan(case_file: Path, min_flr: float, max_ablation_mm: float, **options: Any
     type=click.FloatRange(min=0),
     help="Smallest sum of diameters of the same targets so far, if studies lie between.",
 )
-@click.option("--out", "-o", type=FILE, help="New folder for compare.json.")
+@click.option("--out", "-o", type=FILE, help="New folder for compare.json and compare.png.")
 @common
-def compare(base: Path, followup: Path, out: Path | None, **options: Any) -> None:
-    """Compare two finished studies of one patient: BASE and FOLLOWUP, each a case.json or its folder."""
-    from burden.compare import compare as compare_studies
-    from burden.compare import open_finished, write_comparison
+def compare(studies: tuple[Path, ...], out: Path | None, **options: Any) -> None:
+    """Compare finished studies of one patient in order of time, each a case.json or its folder.
+
+    The last is held against the first; progression is counted from the smallest sum in between.
+    """
+    from burden.compare import compare_all, open_finished, write_comparison
     from burden.summary import comparison_page
     from burden.write import check_out
 
     console = console_of(options)
     if out is not None:
         check_out(out)
-    record = compare_studies(open_finished(base), open_finished(followup), **options)
+    record = compare_all([open_finished(path) for path in studies], **options)
     if out is not None:
         write_comparison(record, out)
     console.result(record, comparison_page(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from math import log
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ from burden.case import RESEARCH_USE, Case
 from burden.compare.align import Alignment, align
 from burden.compare.growth import remnant_growth
 from burden.compare.match import Match, match
-from burden.compare.response import Response, by_volume, respond
+from burden.compare.response import Response, by_volume, respond, respond_viable
 from burden.compare.studies import Finished, open_finished
 from burden.errors import UsageError
 from burden.facts import Choice
 from burden.findings import Finding
 
-__all__ = ["Finished", "compare", "open_finished", "write_comparison"]
+__all__ = ["Finished", "compare", "compare_all", "open_finished", "write_comparison"]
 
 SCHEMA = "burden-compare/1.0"
+LIVER_ALONE = "RECIST 1.1 on the liver alone, two targets at most; disease elsewhere is not seen."
 POOR_FIT = 0.85
 WEEKS_A_MONTH = 365.25 / 12.0 / 7.0
 CHANGES = (
@@ -45,6 +47,7 @@ def compare(
     weeks: float | None = None,
     remnant: str = "right_hepatectomy",
     nadir_mm: float | None = None,
+    viable_nadir_mm: float | None = None,
 ) -> Json:
     """Everything that changed from one study to the other, as plain values.
 
@@ -54,8 +57,9 @@ def compare(
         Time between them; without it there are no rates.
     remnant
         Plan whose remnant is followed (``flr.<plan>...``).
-    nadir_mm
-        Smallest sum of diameters of the same targets so far, if studies lie between.
+    nadir_mm, viable_nadir_mm
+        Smallest sum of diameters of the same targets so far, if studies lie between; the latter
+        of viable diameters.
     """
     aligned = align(
         base.liver.data > 0, base.liver.grid, follow.liver.data > 0, follow.liver.grid
@@ -75,6 +79,14 @@ def compare(
         nadir_mm=nadir_mm,
         comparable=comparable,
     )
+    viable = respond_viable(
+        one.lesions,
+        two.lesions,
+        groups,
+        slice_mm=base.slice_mm,
+        nadir_mm=viable_nadir_mm,
+        comparable=comparable,
+    )
     growth = remnant_growth(one.facts, two.facts, remnant, weeks)
     return {
         "schema": SCHEMA,
@@ -84,7 +96,8 @@ def compare(
         "weeks": weeks,
         "alignment": asdict(aligned) | {"to_base": aligned.to_base.round(6).tolist()},
         "matches": [_match(m, one, two) for m in groups],
-        "recist": _response(response),
+        "recist": _response(response) | {"note": LIVER_ALONE},
+        "mrecist": _viable(viable),
         "volume": _volume(one, two, weeks),
         "months_stable": _months(response, weeks),
         "facts": [_change(one, two, name) for name in CHANGES],
@@ -94,8 +107,89 @@ def compare(
     }
 
 
+def compare_all(
+    studies: Sequence[Finished],
+    *,
+    weeks: Sequence[float] = (),
+    remnant: str = "right_hepatectomy",
+    nadir_mm: float | None = None,
+) -> Json:
+    """Two or more studies in order of time: the last against the first, and the course of all.
+
+    The smallest sum of diameters in between is the nadir from which progression is counted.
+
+    Parameters
+    ----------
+    weeks
+        Time of each study after the first one, or nothing.
+    nadir_mm
+        Smallest sum so far, where a study between them is not given.
+
+    Raises
+    ------
+    UsageError
+        For fewer than two studies, or times that do not fit them.
+    """
+    if len(studies) < 2:
+        raise UsageError("at least two studies are needed.")
+    if weeks and (len(weeks) != len(studies) - 1 or any(b <= a for a, b in pairwise(weeks))):
+        raise UsageError(
+            f"{len(weeks)} times for {len(studies)} studies.",
+            hint="One --weeks for each study after the first, in order, counted from the first.",
+        )
+    pairs: list[Json] = []
+    lowest, viable = nadir_mm, None
+    for k, study in enumerate(studies[1:]):
+        pair = compare(
+            studies[0],
+            study,
+            weeks=weeks[k] if weeks else None,
+            remnant=remnant,
+            nadir_mm=lowest,
+            viable_nadir_mm=viable,
+        )
+        lowest = _least(lowest, pair["recist"]["follow_mm"])
+        viable = _least(viable, pair["mrecist"].get("follow_mm"))
+        pairs.append(pair)
+    last = pairs[-1] | {"trajectory": list(_course(studies, pairs, weeks)), "between": pairs[:-1]}
+    if any(p["recist"]["overall"] == "PD" for p in pairs):
+        last["months_stable"] = None  # not since the first study
+    return last
+
+
+def _least(one: float | None, two: float | None) -> float | None:
+    known = [x for x in (one, two) if x is not None]
+    return min(known) if known else None
+
+
+def _course(
+    studies: Sequence[Finished], pairs: Sequence[Json], weeks: Sequence[float]
+) -> Iterator[Json]:
+    """What each study says on its own, and of the targets chosen in the first."""
+    sums = [pairs[0]["recist"]["base_mm"], *(p["recist"]["follow_mm"] for p in pairs)]
+    for k, study in enumerate(studies):
+        case = study.case
+        burden = case.facts.get("tumor.burden")
+        shown = None
+        if burden is not None and burden.valid and burden.best is not None:
+            low, _, high = burden.quantiles() or (None, None, None)
+            shown = {"value": burden.best, "p05": low, "p95": high}
+        yield {
+            "case_id": case.case_id,
+            "weeks": (0.0, *weeks)[k] if weeks else None,
+            "burden": shown,
+            "lesions": len(case.lesions),
+            "tumor_ml": sum(r.volume_ml for r in case.lesions),
+            "sum_mm": sums[k] if pairs[0]["recist"]["targets"] else None,
+            "answers": {a.book: a.answer.value for a in case.assessments},
+        }
+
+
 def write_comparison(record: Json, out: Path) -> None:
-    """Write ``compare.json`` into the new folder ``out``.
+    """Write ``compare.json`` and ``compare.png`` into the new folder ``out``.
+
+    Where the disease was stable, ``stable.yaml`` holds the months of that as a fact for
+    ``burden run --facts`` and ``burden assess --facts``.
 
     Raises
     ------
@@ -104,11 +198,17 @@ def write_comparison(record: Json, out: Path) -> None:
     """
     import json
 
+    from burden.compare.plot import write_plot
     from burden.write.folder import whole_or_nothing
 
     with whole_or_nothing(out) as folder:
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "compare.json").write_text(text + "\n", encoding="utf-8")
+        write_plot(record, folder / "compare.png")
+        if record["months_stable"]:
+            told = f"# RECIST 1.1: {record['recist']['overall']}. {LIVER_ALONE}\n"
+            told += f"disease.months_stable: {record['months_stable']}\n"
+            (folder / "stable.yaml").write_text(told, encoding="utf-8")
 
 
 def _findings(one: Case, two: Case, aligned: Alignment) -> Iterator[Finding]:
@@ -156,7 +256,15 @@ def _response(r: Response) -> Json:
         "new": list(r.new),
         "equivocal": list(r.equivocal),
         "change_percent": r.change_percent,
-        "note": "RECIST 1.1 on the liver alone, two targets at most; disease elsewhere is not seen.",
+    }
+
+
+def _viable(r: Response | str) -> Json:
+    if isinstance(r, str):
+        return {"overall": "NE", "why_not": r}
+    return _response(r) | {
+        "note": "mRECIST on the liver alone: longest viable diameters in the arterial phase, with the "
+        "limits of RECIST 1.1",
     }
 
 
@@ -164,15 +272,33 @@ def _volume(one: Case, two: Case, weeks: float | None) -> Json:
     before, after = (sum(r.volume_ml for r in case.lesions) for case in (one, two))
     change = _percent(before, after)
     rate = log(after / before) if before > 0 and after > 0 else 0.0
+    low, high = _open(one, two)
     return {
         "base_ml": before,
         "follow_up_ml": after,
         "change_percent": change,
+        "change_p05": low,
+        "change_p95": high,
         "response": None if change is None else by_volume(change),
         "doubling_days": weeks * 7 * log(2) / rate if weeks and abs(rate) > 1e-9 else None,
         "note": "limits of RECIST carried over to spheres: -65.7 % and +72.8 %; a negative doubling "
-        "time is a halving time",
+        "time is a halving time; p05 and p95 as if both masks erred independently",
     }
+
+
+def _open(one: Case, two: Case) -> tuple[float | None, float | None]:
+    """90 % range of the change of the tumor volume, %; None without draws in both studies.
+
+    All pairs of draws: two masks by one hand have errors in common, which makes the range too wide.
+    """
+    drawn = [c.facts["tumor.volume"].draws if "tumor.volume" in c.facts else None for c in (one, two)]
+    if drawn[0] is None or drawn[1] is None:
+        return None, None
+    before, after = (d.astype(np.float64) for d in drawn if d is not None)
+    if not (before > 0).all():
+        return None, None
+    low, high = np.quantile(100.0 * (after[None] / before[:, None] - 1.0), (0.05, 0.95))
+    return float(low), float(high)
 
 
 def _percent(before: float, after: float) -> float | None:

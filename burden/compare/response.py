@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,6 +107,29 @@ def respond(
         new=tuple(sorted(sure)),
         equivocal=tuple(sorted(r.id for r in new if r.id not in sure)),
     )
+
+
+def respond_viable(
+    base: Lesions,
+    follow: Lesions,
+    matches: Iterable[Match],
+    *,
+    slice_mm: float,
+    nadir_mm: float | None = None,
+    comparable: bool = True,
+) -> Response | str:
+    """mRECIST: the same with the longest viable diameters, or why it cannot be told.
+
+    Targets are the longest viable lesions of 10 mm and more.
+    """
+    groups = list(matches)
+    if any(r.viable_long_mm is None for r in (*base, *follow)):
+        return "needs the viable diameter of every lesion in both studies (CT, arterial phase)"
+    one, two = (
+        [replace(r, recist_long_mm=float(r.viable_long_mm or 0.0)) for r in rows]
+        for rows in (base, follow)
+    )
+    return respond(one, two, groups, slice_mm=slice_mm, nadir_mm=nadir_mm, comparable=comparable)
 
 
 def _sum_after(targets: set[int], groups: list[Match], after: dict[int, Lesion]) -> float:

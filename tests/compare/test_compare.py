@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from burden.compare.align import align
 from burden.compare.growth import remnant_growth
 from burden.compare.match import Match, match
-from burden.compare.response import by_volume, respond
+from burden.compare.response import Response, by_volume, respond, respond_viable
 from burden.facts import Fact, Facts, Interval
 from burden.grid import Grid
 from burden.image import Labels
@@ -294,6 +294,13 @@ def test_from_two_finished_folders(outs: tuple[Path, Path], tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     record = json.loads(done.stdout)
     assert record == json.loads((tmp_path / "c" / "compare.json").read_text())
+    assert (tmp_path / "c" / "compare.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (
+        record["volume"]["change_p05"]
+        < record["volume"]["change_percent"]
+        < record["volume"]["change_p95"]
+    )
+    assert "arterial" in record["mrecist"]["why_not"]
     kinds = [m["kind"] for m in record["matches"]]
     assert kinds.count("gone") == 1
     assert kinds.count("same") == len(kinds) - 1
@@ -317,3 +324,56 @@ def test_a_folder_without_its_masks_is_refused(outs: tuple[Path, Path], tmp_path
     (tmp_path / "case.json").write_text((outs[0] / "case.json").read_text())
     with pytest.raises(InputError, match="mask is missing"):
         open_finished(tmp_path)
+
+
+def test_mrecist_counts_viable_tissue_alone() -> None:
+    """40 mm with 36 viable, later 41 with 10 viable: stable by RECIST, a response by mRECIST."""
+    base = [replace(row(1, 40.0), viable_long_mm=36.0), replace(row(2, 20.0), viable_long_mm=8.0)]
+    follow = [replace(row(1, 41.0), viable_long_mm=10.0), replace(row(2, 20.0), viable_long_mm=8.0)]
+    assert respond(base, follow, SAME[:2], slice_mm=1.0).overall == "SD"
+    found = respond_viable(base, follow, SAME[:2], slice_mm=1.0)
+    assert isinstance(found, Response)
+    assert (found.targets, found.base_mm, found.follow_mm) == ((1,), 36.0, 10.0)
+    assert found.overall == "PR"
+    dead = [replace(r, viable_long_mm=0.0) for r in follow]
+    gone = respond_viable(base[:1], dead[:1], SAME[:1], slice_mm=1.0)
+    assert isinstance(gone, Response)
+    assert gone.overall == "CR", "no viable tissue is left"
+    missing = [replace(follow[0], viable_long_mm=None), follow[1]]
+    assert "arterial" in str(respond_viable(base, missing, SAME[:2], slice_mm=1.0))
+
+
+def test_three_studies_count_from_the_nadir(outs: tuple[Path, Path], tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from burden.cli import cli
+
+    first, second = map(str, outs)
+    arguments = ["compare", first, second, first, "--weeks", "8", "--weeks", "30", "--json"]
+    done = CliRunner().invoke(cli, [*arguments, "-o", str(tmp_path / "c")])
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert [s["weeks"] for s in record["trajectory"]] == [0.0, 8.0, 30.0]
+    sums = [s["sum_mm"] for s in record["trajectory"]]
+    assert sums[1] < sums[0] == pytest.approx(sums[2])
+    assert record["between"][0]["recist"]["overall"] == "PR"
+    assert record["recist"]["overall"] == "PD", "as at base, but grown from the nadir"
+    assert record["months_stable"] is None
+    assert len(record["trajectory"][0]["answers"]) > 10
+    assert not (tmp_path / "c" / "stable.yaml").exists()
+    wrong = CliRunner().invoke(cli, [*arguments[:4], "--weeks", "8"])
+    assert "One --weeks" in str(getattr(wrong.exception, "hint", ""))
+    alone = CliRunner().invoke(cli, ["compare", first])
+    assert "at least two" in str(alone.exception)
+
+
+def test_months_stable_is_a_fact_that_can_be_given(outs: tuple[Path, Path], tmp_path: Path) -> None:
+    from burden.compare import compare_all, open_finished, write_comparison
+    from burden.read import checked_facts
+
+    record = compare_all([open_finished(o) for o in outs], weeks=(52.0,))
+    assert record["months_stable"] == pytest.approx(52 * 7 / (365.25 / 12), abs=0.01)
+    write_comparison(record, tmp_path / "c")
+    facts, findings = checked_facts(tmp_path / "c" / "stable.yaml")
+    assert facts["disease.months_stable"].best == record["months_stable"]
+    assert not findings
