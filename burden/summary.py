@@ -199,7 +199,7 @@ def comparison_page(record: Mapping[str, Any]) -> Group:
     viable = record["mrecist"]
     if "why_not" not in viable:
         said.append(
-            f"mRECIST, liver alone: {viable['overall']}; viable targets {_number(viable['base_mm'])} mm, "
+            f"mRECIST, liver alone: {viable['overall']}; viable {_number(viable['base_mm'])} mm, "
             f"now {_number(viable['follow_mm'])} mm ({_number(viable['change_percent'])} %)"
         )
     if record["months_stable"]:
@@ -268,12 +268,12 @@ def series_table(candidates: Iterable[Candidate]) -> Table:
 
 
 def book_table(books: Sequence[RuleBook]) -> Table:
-    """Id, version and title of the rule books."""
+    """Id, version, rows of the inventory and title of the rule books."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("Id", "Version", "Title"):
-        table.add_column(column)
+    for column in ("Id", "Version", "Inventory", "Title"):
+        table.add_column(column, overflow="fold")
     for book in books:
-        table.add_row(book.id, str(book.version), book.title)
+        table.add_row(book.id, str(book.version), ", ".join(book.inventory), book.title)
     return table
 
 

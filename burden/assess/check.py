@@ -102,7 +102,11 @@ def _equal(one: Node, other: Node, fact_id: str) -> bool:
 
 def _without_rows(books: Sequence[RuleBook], tests: Path) -> Iterator[str]:
     given: dict[str, dict[str, set[str]]] = {}
-    for path in sorted(tests.glob("*.yaml")):
+    known = {book.id: {path for _, path, _ in book.rows()} for book in books}
+    paths = sorted(tests.glob("*.yaml"))
+    if not paths:
+        yield f"{tests}: no test rows here."
+    for path in paths:
         try:
             table = read_located(path)
         except RuleError as error:
@@ -111,6 +115,9 @@ def _without_rows(books: Sequence[RuleBook], tests: Path) -> Iterator[str]:
         rows = given.setdefault(str(table.get("book")), {})
         for row in table.get("rows", ()):
             if isinstance(row, Located):
+                named = str(row.get("row"))
+                if named not in known.get(str(table.get("book")), {named}):
+                    yield f"{row.where('row')}: {table.get('book')} has no criterion `{named}`."
                 rows.setdefault(str(row.get("row")), set()).add(str(row.get("case")))
     for book in books:
         for _, path_in_book, node in book.rows():

@@ -87,6 +87,7 @@ def decide(book: RuleBook, facts: Facts, disagree: Iterable[Finding] = ()) -> As
         conflicts=(
             *_conflicts(book, run),
             *_grade_conflict(book, facts),
+            *_grid_conflicts(book, run),
             *(f.text for f in disagree if set(f.invalidates) & set(used)),
         ),
         what_if=changes,
@@ -189,6 +190,17 @@ def _grade_conflict(book: RuleBook, facts: Facts) -> Iterator[str]:
     do = "differ" if {Answer.YES, Answer.NO} <= set(said.values()) else "may differ"
     told = "; ".join(f"{key} gives {value_text(by[key])}: {said[key]}" for key in by)
     yield f"Grade by Ki-67 and mitoses: the published readings {do} here. {told}. Both stay possible."
+
+
+def _grid_conflicts(book: RuleBook, run: _Evaluated) -> Iterator[str]:
+    """Scenarios of a grid that apply together, one grading a treatment for and one against it."""
+    applies = [node for _, _, node in book.rows() if node.grades and run.answer(node) is Answer.YES]
+    for treatment in dict.fromkeys(name for node in applies for name, _ in node.grades):
+        graded = [(node, dict(node.grades).get(treatment, "")) for node in applies]
+        against = [node for node, grade in graded if grade == "-"]
+        if against and len(against) < len([grade for _, grade in graded if grade]):
+            said = "; ".join(f"{node.text.split(':')[0]}: {grade}" for node, grade in graded if grade)
+            yield f"{treatment}: scenarios that apply differ. {said} ({_sources(graded[0][0])})."
 
 
 def _sources(node: Node) -> str:

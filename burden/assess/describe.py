@@ -8,6 +8,7 @@ from typing import Any
 from burden.assess.evidence import published, published_key
 from burden.assess.load import references
 from burden.assess.rulebook import Criterion, Group, Node, RuleBook
+from burden.options import Published
 from burden.vocabulary import vocabulary
 
 
@@ -35,7 +36,8 @@ def describe_book(book: RuleBook) -> dict[str, Any]:
 def _published(book: RuleBook) -> dict[str, Any]:
     """What the papers' tables report for what the book is about; nothing for a book that informs."""
     key = published_key(book.id, book.modality) if book.purpose == "eligibility" else ""
-    return asdict(published(key)) if key else {"summary": (), "arms": ()}
+    told = published(key) if key else Published()
+    return {"summary": list(told.summary), "arms": [asdict(arm) for arm in told.arms]}
 
 
 def _row(kind: str, path: str, node: Node) -> dict[str, Any]:

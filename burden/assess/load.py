@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from burden.assess.located import Located, only, read_located, text_of
-from burden.assess.rulebook import Criterion, Group, Join, Node, Op, RuleBook
+from burden.assess.rulebook import Criterion, Grade, Grades, Group, Join, Node, Op, RuleBook
 from burden.case import Citation
 from burden.errors import RuleError, UsageError
 from burden.resources import shipped
@@ -21,7 +21,7 @@ _BOOK_KEYS = {
     "book", "version", "title", "short", "modality", "purpose", "status", "inventory", "note",
     "criteria", "contraindications", "advisories",
 }  # fmt: skip
-_NODE_KEYS = {"id", "text", "cite", "note", "decides"}
+_NODE_KEYS = {"id", "text", "cite", "note", "decides", "grades"}
 _LEAF_KEYS = _NODE_KEYS | {"fact", "op", "limit", "unit"}
 _BOOK_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){2,}")
 _NODE_ID = re.compile(r"[a-z0-9_]+")
@@ -147,6 +147,7 @@ def _group(given: Located, join: str, cite: tuple[Citation, ...], *, named: bool
         cite=cite,
         note=text_of(given, "note", optional=True),
         line=given.line,
+        grades=_grades(given),
     )
 
 
@@ -181,7 +182,19 @@ def _leaf(given: Located, cite: tuple[Citation, ...]) -> Criterion:
         cite=cite,
         note=text_of(given, "note", optional=True),
         line=given.line,
+        grades=_grades(given),
     )
+
+
+def _grades(given: Located) -> Grades:
+    """``{TARE: "+++"}``: how a scenario grades treatments."""
+    grades = given.get("grades", Located(given.path, given.line))
+    if not isinstance(grades, Located) or not all(g in get_args(Grade) for g in grades.values()):
+        raise RuleError(
+            f"`grades` are treatments, each with one of {' '.join(get_args(Grade))} in quotes.",
+            where=given.where("grades"),
+        )
+    return tuple(grades.items())
 
 
 def limit_of(given: Located, entry: Entry, op: str) -> float | frozenset[str]:

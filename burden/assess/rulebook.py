@@ -10,6 +10,8 @@ from burden.case import Citation
 
 Op = Literal["<", "<=", ">", ">=", "==", "!=", "in"]
 Join = Literal["all", "any", "not", "at_least", "readings"]
+Grade = Literal["+++", "+", "-"]  # preferred, reasonable, not recommended: as S4 Table 1 prints them
+Grades = tuple[tuple[str, Grade], ...]
 Kind = Literal["criterion", "contraindication", "advisory"]
 LOCAL = ".local"  # ends the id of a book with local limits
 
@@ -24,6 +26,8 @@ class Criterion:
         A number in ``unit``, or the options for which a choice meets the criterion.
     cite
         Where it is printed; never empty.
+    grades
+        Treatments with their printed grade, where it is a scenario of a grid.
     """
 
     id: str
@@ -35,6 +39,7 @@ class Criterion:
     cite: tuple[Citation, ...]
     note: str = ""
     line: int = 0
+    grades: Grades = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Group:
     cite: tuple[Citation, ...] = ()
     note: str = ""
     line: int = 0
+    grades: Grades = ()
 
 
 Node = Criterion | Group

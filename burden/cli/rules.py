@@ -24,7 +24,11 @@ def rules_list(**options: Any) -> None:
     console = console_of(options)
     books = load_books()
     console.result(
-        [{"id": b.id, "title": b.title, "version": b.version} for b in books], book_table(books)
+        [
+            {"id": b.id, "title": b.title, "version": b.version, "inventory": list(b.inventory)}
+            for b in books
+        ],
+        book_table(books),
     )
 
 
@@ -51,7 +55,9 @@ def rules_show(**options: Any) -> None:
 
 @rules.command("check")
 @click.argument("folder", type=FILE, required=False)
-@click.option("--tests", type=FILE, help="Folder with the test rows; missing rows are problems then.")
+@click.option(
+    "--tests", type=FILE, help="Folder with the books' test rows: what lacks one is a problem."
+)
 @common
 def rules_check(**options: Any) -> None:
     """Check the books of FOLDER, or the shipped ones; each problem with its file and line."""
@@ -63,5 +69,10 @@ def rules_check(**options: Any) -> None:
     folder = options["folder"] or shipped("configs", "rulebooks")
     problems = [str(problem) for problem in check_books(folder, options["tests"])]
     if problems:
-        raise RuleError(f"{len(problems)} problem(s): " + "; ".join(problems), where=folder)
+        found = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        if console.json:  # all of it in the one object that stands on stdout
+            raise RuleError(f"{found}: {'; '.join(problems)}", where=folder)
+        for problem in problems:
+            console.note(problem)
+        raise RuleError(f"{found}, named above.", where=folder)
     console.result({"problems": []}, f"{folder}: no problems.")

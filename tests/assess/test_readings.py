@@ -165,3 +165,44 @@ def test_a_gap_that_matters_is_told(make_facts: Make) -> None:
         if row.facts == ("tumor.grade",)
     }
     assert "unknown" in by_row.values()
+
+
+# H1: the grid of S4 Table 1, read by hand: TAE or cTACE, then TARE.
+GRID = {
+    "progressive_on_ssa": ("+++", "-"),
+    "stable_with_symptoms": ("+++", "-"),
+    "few_enlarging": ("+++", "+"),
+    "few_low_uptake": ("+++", "+"),
+    "bulky": ("+++", "+"),
+    "after_prrt": ("+++", "-"),
+    "receptor_negative": ("+++", "+"),
+    "one_lobe": ("+++", "+++"),
+    "rapid": ("+", "+++"),
+    "instrumented": ("-", "+++"),
+}
+
+
+def test_grid_has_the_ten_scenarios_and_says_their_grades_in_words_too() -> None:
+    (grid,) = load_books(["H1"])
+    rows = {path: node for _, path, node in grid.rows() if node.grades}
+    assert {path: tuple(g for _, g in node.grades) for path, node in rows.items()} == GRID
+    for node in rows.values():
+        assert [name for name, _ in node.grades] == ["TAE/TACE", "TARE"]
+        for name, grade in node.grades:
+            assert f"{name} {grade}" in node.text
+
+
+def test_scenarios_that_pull_apart_are_a_conflict(make_facts: Make) -> None:
+    """Bulk in one lobe after PRRT: TARE +++ and -. With a Whipple procedure TAE/TACE too: +++ and -."""
+    base = {"disease.one_lobe_bulk": "yes", "disease.progressed_after_prrt": "yes"}
+    (found,) = assess(make_facts(base), load_books(["H1"]))
+    (sentence,) = found.conflicts
+    assert sentence == (
+        "TARE: scenarios that apply differ. Progression after PRRT: -; Bulky disease mainly in one "
+        "lobe: +++ (S4 Table 1)."
+    )
+    (found,) = assess(make_facts(base | {"surgery.whipple": "yes"}), load_books(["H1"]))
+    assert [c.split(":")[0] for c in found.conflicts] == ["TAE/TACE", "TARE"]
+    both = {"disease.one_lobe_bulk": "yes", "disease.rapid_bilobar_progression": "yes"}
+    (found,) = assess(make_facts(both), load_books(["H1"]))
+    assert found.conflicts == ()  # +++ and + are both for it
