@@ -93,7 +93,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
         One clear sentence; nothing has been written then.
     """
     from burden.assess import load_books, load_policy
-    from burden.measure.phase import with_phase
+    from burden.measure.phase import companion_disagrees, with_phase
     from burden.read import agreed_facts, checked_facts, read_study
     from burden.write import check_out, deidentified, pseudonym_key, without_great_age, write_case
 
@@ -113,6 +113,8 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     with clock.step("segment"):
         found, model = _segment(job, study.volume, clock.inside("segment"))
         volume, by_pixels = with_phase(study.volume, found)
+        for companion in study.companions:
+            by_pixels += companion_disagrees(companion, found)
         study = replace(study, volume=volume, findings=(*study.findings, *by_pixels))
     # What reading found out may invalidate measurements too.
     found = replace(found, findings=(*study.findings, *found.findings))

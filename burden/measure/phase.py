@@ -3,8 +3,18 @@
 After the injection the aorta brightens first (25 to 40 s), then spleen and kidneys, then the
 portal vein and the liver (60 to 80 s); later the vessels fade to the level of the liver and
 the kidneys stay bright. The table gives the usual attenuation of each in each phase with its
-spread between people, doses and tube voltages, rounded from what CT textbooks and reviews of
-contrast timing print. A phase is as likely as the measured values are near to its row.
+spread between people, doses and tube voltages. The numbers are rounded and our own, no table of
+others, and are checked on studies unlike them (tests/measure/test_phase.py). The course of
+enhancement that they follow is described in:
+
+Bae KT. Intravenous contrast medium administration and scan timing at CT: considerations and
+approaches. Radiology 2010; 256: 32-61 (aorta, liver and portal vein over time, dose, weight).
+Foley WD et al. Multiphase hepatic CT with a multirow detector CT scanner. AJR 2000; 175:
+679-685 (aorta, portal vein, liver and spleen in early arterial, late arterial, portal phase).
+Boll DT, Merkle EM. Diffuse liver disease: strategies for hepatic CT and MR imaging.
+Radiographics 2009; 29: 1591-1614 (liver and spleen without contrast medium).
+
+A phase is as likely as the measured values are near to its row.
 """
 
 from __future__ import annotations
@@ -38,6 +48,8 @@ CONTRADICTS = 0.9
 FAR = 3.0
 """Mean distance, in spreads, above which the image fits no phase at all."""
 MIN_VOXELS = 30
+MOST_PLACES = 5000
+"""Voxels of a mask that are looked up in an image on another grid."""
 _VESSELS = ("aorta", "portal_vein")
 Mask = NDArray[np.bool_]
 
@@ -65,6 +77,25 @@ def phase_of(volume: Volume, found: Segmentation) -> Guess:
         Without a phase for MR, where no vessel is known, and where no phase is likely.
     """
     values = _values(volume, found) if volume.modality == "CT" else {}
+    return _guessed(values)
+
+
+def companion_disagrees(companion: Volume, found: Segmentation) -> tuple[Finding, ...]:
+    """What to say where the pixels of another phase, on a grid of its own, contradict its name."""
+    if companion.modality != "CT":
+        return ()
+    guess = _guessed(_values(companion, found, elsewhere=True))
+    if not guess.phase or guess.phase == companion.phase or guess.confidence < CONTRADICTS:
+        return ()
+    text = (
+        f"The series used as {companion.phase} phase is, by its pixels, {_told(guess)}: check which "
+        "series this is."
+    )
+    return (Finding("phase-disagrees", "warning", text, ("tumor.viable_volume",)),)
+
+
+def _guessed(values: dict[str, float]) -> Guess:
+    """The phase nearest to the values of a CT."""
     if not set(values) & set(_VESSELS):
         return Guess("", 0.0, values)
     for pair in ("aorta - portal_vein", "aorta - liver"):
@@ -90,8 +121,7 @@ def with_phase(volume: Volume, found: Segmentation) -> tuple[Volume, tuple[Findi
     guess = phase_of(volume, found)
     if not guess.phase or guess.phase == volume.phase:
         return volume, ()
-    seen = ", ".join(f"{n.replace('_', ' ')} {v:.0f}" for n, v in guess.values.items() if " - " not in n)
-    how = f"{guess.phase}, {guess.confidence:.0%} sure (HU: {seen})"
+    how = _told(guess)
     if not volume.phase:
         text = f"The tags name no contrast phase; by the pixels it is {how}."
         return replace(volume, phase=guess.phase), (Finding("phase-from-pixels", "info", text),)
@@ -101,14 +131,35 @@ def with_phase(volume: Volume, found: Segmentation) -> tuple[Volume, tuple[Findi
     return volume, (Finding("phase-disagrees", "warning", text, ("tumor.viable_volume",)),)
 
 
-def _values(volume: Volume, found: Segmentation) -> dict[str, float]:
-    """Median HU inside each structure that is there."""
+def _told(guess: Guess) -> str:
+    seen = ", ".join(f"{n.replace('_', ' ')} {v:.0f}" for n, v in guess.values.items() if " - " not in n)
+    return f"{guess.phase}, {guess.confidence:.0%} sure (HU: {seen})"
+
+
+def _values(volume: Volume, found: Segmentation, *, elsewhere: bool = False) -> dict[str, float]:
+    """Median HU inside each structure that is there; ``elsewhere``: the image has its own grid."""
     masks = {"liver": (found.liver.data > 0) & (found.lesions.data == 0)}
     if found.structures is not None:
         named = {name: found.structures.named(name) for name in USUAL_HU if " - " not in name}
         masks = {name: mask for name, mask in named.items() if mask is not None} | masks
-    values = {name: _inner_median(volume.data, mask) for name, mask in masks.items()}
+    values = {
+        name: _median_there(volume, found, mask) if elsewhere else _inner_median(volume.data, mask)
+        for name, mask in masks.items()
+    }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _median_there(volume: Volume, found: Segmentation, mask: Mask) -> float | None:
+    """Median of another image at the places of a mask; None where they share too little."""
+    places = np.argwhere(mask)
+    places = places[:: len(places) // MOST_PLACES + 1]
+    if not len(places):
+        return None
+    index = np.rint(volume.grid.index(found.liver.grid.world(places))).astype(int)
+    index = index[((index >= 0) & (index < volume.grid.shape)).all(axis=1)]
+    if len(index) < MIN_VOXELS:
+        return None
+    return float(np.median(volume.data[tuple(index.T)]))
 
 
 def _inner_median(image: NDArray[np.generic], mask: Mask) -> float | None:

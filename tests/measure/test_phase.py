@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from burden.grid import Grid
+from burden.grid import Grid, reorder
 from burden.image import Labels, Origin, Segmentation, Volume
-from burden.measure.phase import PHASES, USUAL_HU, phase_of, with_phase
+from burden.measure.phase import PHASES, USUAL_HU, companion_disagrees, phase_of, with_phase
 from burden.read import read_mask, read_study
 
 NAMES = ("portal_vein", "spleen", "aorta", "kidneys")
@@ -115,6 +115,37 @@ def test_tags_that_contradict_the_pixels_stay_and_are_said():
     assert finding.invalidates == ("tumor.viable_volume",)
     assert "tags say portal" in finding.text
     assert "non-contrast" in finding.text
+
+
+def on_another_grid(volume, phase):
+    """Every second slice, head to foot and mirrored, a little cut: no voxel keeps its index."""
+    order, flip = (2, 0, 1), (True, False, True)
+    grid = volume.grid.reorder(order, flip)
+    part = reorder(volume.data, order, flip)[1:, 2:]
+    return Volume(
+        np.ascontiguousarray(part), grid.crop([1, 2, 0], grid.shape), "CT", volume.origin, phase
+    )
+
+
+@pytest.mark.parametrize("named", PHASES)
+@pytest.mark.parametrize("really", PHASES)
+def test_a_companion_is_held_to_its_name_by_its_own_pixels(named, really):
+    _, found = case(usual("portal"))
+    companion = on_another_grid(case(usual(really))[0], named)
+    said = companion_disagrees(companion, found)
+    assert bool(said) == (named != really)
+    if said:
+        assert said[0].invalidates == ("tumor.viable_volume",)
+        assert f"used as {named} phase is, by its pixels, {really}" in said[0].text
+
+
+def test_a_companion_elsewhere_or_of_another_kind_says_nothing():
+    volume, found = case(usual("arterial"))
+    away = volume.grid.affine.copy()
+    away[:3, 3] += 1000
+    far = replace(volume, grid=Grid(volume.grid.shape, away), phase="portal")
+    assert companion_disagrees(far, found) == ()
+    assert companion_disagrees(replace(volume, modality="MR", phase="portal"), found) == ()
 
 
 @pytest.mark.parametrize(
