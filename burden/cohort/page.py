@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from burden.cohort.data import Array, unit_of
+from burden.cohort.eligibility import Moved
 from burden.cohort.plots import (
     agreement_plot,
     eligibility_plot,
@@ -43,7 +44,7 @@ def page(study: Study, record: Mapping[str, Any]) -> str:
             for n, one in enumerate(record["agreement"])
         ],
         eligibility=[
-            {**one, "unit": unit_of(one["fact"]), "plot": eligibility_plot(study.eligibility[n])}
+            {**one, "unit": unit_of(one["fact"]), "plot": _moved_plot(study.eligibility[n])}
             for n, one in enumerate(record["eligibility"])
         ],
     )
@@ -59,6 +60,12 @@ def _binary(study: Study, n: int, one: Mapping[str, Any]) -> dict[str, Any]:
         "roc": roc_plot(found),
         "plot": threshold_plot(found, fact, published, below=study.asked.below),
     }
+
+
+def _moved_plot(one: Moved) -> str:
+    """The plot, or nothing where the limit changes no verdict."""
+    changes = any(np.ptp(one.figures[name]) > 0 for name in ("yes", "no"))
+    return eligibility_plot(one) if changes else ""
 
 
 def _survival(study: Study, n: int, one: Mapping[str, Any]) -> dict[str, Any]:
