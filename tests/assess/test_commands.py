@@ -53,8 +53,8 @@ def test_assess_shows_the_options_side_by_side(facts: Path) -> None:
     said = words(done)
     order = ["Published criteria side by side", "Resection Curative resection", "Transplantation Milan",
              "Debulking Debulking surgery eligible", "Ablation Thermal ablation",
-             "Embolization TAE / TACE", "Systemic PRRT", "Published, of other patients", "Most worth finding out",
-             "Research use only"]  # fmt: skip
+             "Embolization TAE / TACE", "Systemic PRRT", "Published, of other patients",
+             "Most worth finding out", "Research use only"]  # fmt: skip
     assert [said.find(w) for w in order] == sorted(said.find(w) for w in order)
     assert said.find(order[0]) >= 0
     assert "readings differ" in said

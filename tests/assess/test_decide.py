@@ -26,7 +26,7 @@ from burden.assess import (
 from burden.assess.decide import margin
 from burden.assess.rulebook import Criterion, RuleBook
 from burden.case import Assessment, Citation
-from burden.facts import Choice, Fact, Facts, Interval
+from burden.facts import ANYTHING, Choice, Fact, Facts, Interval
 from burden.vocabulary import vocabulary
 
 Make = Callable[[Mapping[str, Any]], Facts]
@@ -245,6 +245,38 @@ def test_learning_any_fact_never_reverses_any_book(
     for book in BOOKS:
         both = {int(answers(book, before)[0]), int(answers(book, after)[0])}
         assert both != {-1, 1}, (book.id, new, value)
+
+
+# Without mitoses the grade goes by Ki-67 alone, the reading of S1: forgetting them is no widening.
+NEVER_FORGOTTEN = {"tumor.mitoses"}
+
+
+@given(given_facts=_any_facts(), data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_widening_any_fact_makes_no_book_more_certain(
+    given_facts: dict[str, Any], data: st.DataObject, make_facts: Make
+) -> None:
+    """Through the derived facts too: what is decided with less known is decided so with more."""
+    facts = make_facts(given_facts)
+    known = sorted(key for key, value in given_facts.items() if value is not None)
+    if not known:
+        return
+    key = data.draw(st.sampled_from(known))
+    value = facts[key].value
+    wider: Interval | Choice
+    if isinstance(value, Choice):
+        more = data.draw(st.sets(st.sampled_from(vocabulary()[key].options)))
+        wider = Choice(value.options | more)
+    elif key not in NEVER_FORGOTTEN and data.draw(st.booleans()):
+        wider = ANYTHING
+    else:
+        below, above = data.draw(st.integers(0, 60)), data.draw(st.integers(0, 60))
+        wider = Interval(max(0.0, value.low - below), value.high + above)
+    after = table_of(derive(facts | Facts([Fact(key, wider, facts[key].unit, "test")])))
+    before = table_of(derive(facts))
+    for book in BOOKS:
+        was, now = int(answers(book, before)[0]), int(answers(book, after)[0])
+        assert now in (0, was), (book.id, key, wider)
 
 
 def test_what_if_speaks_of_milliliters_and_months(make_facts: Make) -> None:
