@@ -1,4 +1,4 @@
-"""Clinical facts from a FHIR R4 Bundle: Patient, Observation (LOINC) and Condition (ICD-10).
+"""Clinical facts from a FHIR R4 Bundle: Patient, Observation (LOINC) and Condition (ICD-10, SNOMED CT).
 
 Only the values themselves leave this module: no name, identifier, date or reference. Of
 several observations the latest holds, and how far the others differ is said. That a
@@ -153,7 +153,7 @@ def _diagnosed(path: Path, conditions: list[Json]) -> Facts:
         if status[0] not in ACTIVE or status[1] not in CERTAIN:
             continue
         for system, code in _codes(one):
-            known = diagnosis(code) if "icd-10" in system or "icd10" in system else None
+            known = diagnosis(system, code)
             if known is not None:
                 options[known[0]].update(known[1])
     return Facts(Fact(n, Choice.of(*o), "", path.name, note="diagnosis") for n, o in options.items())

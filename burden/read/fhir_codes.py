@@ -53,14 +53,40 @@ ICD10: dict[str, tuple[str, tuple[str, ...]]] = {
     "R16.0": ("liver.hepatomegaly", ("yes",)),
     "R18": ("liver.ascites", ("yes",)),
 }
+
+# SNOMED CT by concept. It is a graph, and no release of it is shipped: a more special concept is
+# not recognised, so nothing is concluded from it.
+SNOMED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "1186869002": ("primary.site", ("pancreas",)),  # neuroendocrine carcinoma of pancreas
+    "13920009": ("liver.encephalopathy", ("yes",)),
+    "17920008": ("portal_vein.occluded", ("yes",)),  # portal vein thrombosis
+    "19943007": ("liver.background", ("cirrhosis",)),
+    "35868009": ("symptoms.carcinoid_syndrome", ("mild", "moderate", "severe")),
+    "389026000": ("liver.ascites", ("yes",)),
+    "80515008": ("liver.hepatomegaly", ("yes",)),
+    "94222008": ("extrahepatic.present", ("yes",)),  # bone
+    "94391008": ("extrahepatic.present", ("yes",)),  # lung
+}
 SEX = {"male": "male", "female": "female", "other": "other"}
 USED_STATUS = {"final", "amended", "corrected"}
 ACTIVE = {"", "active", "recurrence", "relapse"}
 CERTAIN = {"", "confirmed"}
 
 
-def diagnosis(code: str) -> tuple[str, tuple[str, ...]] | None:
-    """Fact of an ICD-10 code, written with or without its dot."""
+def diagnosis(system: str, code: str) -> tuple[str, tuple[str, ...]] | None:
+    """Fact of a coded diagnosis; None where the code, or the system it is of, is not known.
+
+    Parameters
+    ----------
+    system
+        As FHIR names it, in small letters; any edition of ICD-10, or SNOMED CT.
+    code
+        ICD-10 with or without its dot.
+    """
+    if "snomed.info/sct" in system:
+        return SNOMED.get(code.strip())
+    if "icd-10" not in system and "icd10" not in system:
+        return None
     plain = code.upper().replace(".", "").strip()
     known = {key.replace(".", ""): fact for key, fact in ICD10.items()}
     hits = [key for key in known if plain.startswith(key)]

@@ -11,7 +11,7 @@ import pytest
 from burden.errors import BurdenError, InputError, RuleError
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.read import agreed_facts, checked_facts, read_facts
-from burden.read.fhir_codes import ICD10, LOINC, diagnosis
+from burden.read.fhir_codes import ICD10, LOINC, SNOMED, diagnosis
 from burden.read.units import converted
 from burden.vocabulary import vocabulary
 
@@ -278,12 +278,50 @@ def test_any_part_may_be_of_the_wrong_kind(bundle, wrong):
 def test_codes_are_in_the_vocabulary():
     for name in LOINC.values():
         assert vocabulary()[name].unit
-    for name, options in ICD10.values():
+    for name, options in (*ICD10.values(), *SNOMED.values()):
         assert set(options) <= set(vocabulary()[name].options)
-    assert diagnosis("C7A010") == ("primary.site", ("duodenum",))
-    assert diagnosis("C7A.011") == ("primary.site", ("small_bowel",))
-    assert diagnosis("C34.1") is None
-    assert diagnosis("C7") is None
+    icd = "http://hl7.org/fhir/sid/icd-10-cm"
+    assert diagnosis(icd, "C7A010") == ("primary.site", ("duodenum",))
+    assert diagnosis(icd, "C7A.011") == ("primary.site", ("small_bowel",))
+    assert diagnosis(icd, "C34.1") is None
+    assert diagnosis(icd, "C7") is None
+    assert diagnosis("http://snomed.info/sct", "389026000") == ("liver.ascites", ("yes",))
+    assert diagnosis("http://snomed.info/sct", "R18") is None
+    assert diagnosis(icd, "389026000") is None
+    assert diagnosis("", "R18") is None
+
+
+@pytest.mark.parametrize("code", SNOMED)
+def test_snomed_conditions_are_read_beside_icd(bundle, code):
+    """Concept numbers carry a check digit: a slip of the pen is no concept."""
+    assert checked(code)
+    one = condition(code)
+    one["code"]["coding"][0]["system"] = "http://snomed.info/sct"
+    facts, _ = bundle([one])
+    name, options = SNOMED[code]
+    assert facts[name].value == Choice.of(*options)
+    both = condition("I10")
+    both["code"]["coding"] += one["code"]["coding"]
+    assert bundle([both])[0][name].value == Choice.of(*options)
+
+
+def checked(code: str) -> bool:
+    """Verhoeff's check digit, as every SNOMED CT identifier ends in one."""
+    turn = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]
+    powers = [list(range(10)), turn]
+    for _ in range(6):
+        powers.append([turn[x] for x in powers[-1]])
+    check = 0
+    for place, digit in enumerate(reversed(code)):
+        check = dihedral(check, powers[place % 8][int(digit)])
+    return check == 0
+
+
+def dihedral(a: int, b: int) -> int:
+    """Product in the group of ten symmetries of a pentagon."""
+    if a < 5:
+        return (a + b) % 5 if b < 5 else 5 + (a + b) % 5
+    return 5 + (a - b) % 5 if b < 5 else (a - b) % 5
 
 
 def test_cell_counts_as_laboratories_write_them():
