@@ -267,13 +267,15 @@ def series_table(candidates: Iterable[Candidate]) -> Table:
     return table
 
 
-def book_table(books: Sequence[RuleBook]) -> Table:
-    """Id, version, rows of the inventory and title of the rule books."""
+def book_table(books: Sequence[RuleBook], elsewhere: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Id, version, rows of the inventory and title of the rule books; then what is no book."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("Id", "Version", "Inventory", "Title"):
         table.add_column(column, overflow="fold")
     for book in books:
         table.add_row(book.id, str(book.version), ", ".join(book.inventory), book.title)
+    for row, one in elsewhere.items():
+        table.add_row("(no book)", "", row, f"{one['title']}: {', '.join(one['facts'])}".rstrip(": "))
     return table
 
 

@@ -15,7 +15,7 @@ from burden.assess.derive import derive, disagreements
 from burden.assess.describe import describe_book
 from burden.assess.evidence import evidence_for
 from burden.assess.explain import decided_by, explain, in_grey_zone
-from burden.assess.load import load_book, load_books, references
+from burden.assess.load import elsewhere, load_book, load_books, references
 from burden.assess.logic import Table, Verdicts, table_from, table_of
 from burden.assess.pathway import pathway
 from burden.assess.policy import Override, Policy, assess_locally, load_policy
@@ -51,6 +51,7 @@ __all__ = [
     "derive_table",
     "describe_book",
     "disagreements",
+    "elsewhere",
     "evidence_for",
     "explain",
     "in_grey_zone",

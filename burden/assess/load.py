@@ -249,6 +249,12 @@ def references() -> dict[str, Located]:
     return dict(read_located(shipped("configs", "references.yaml")))
 
 
+@cache
+def elsewhere() -> dict[str, Located]:
+    """Rows of the inventory of published systems that are no rule book, and where they are."""
+    return dict(read_located(shipped("configs", "inventory.yaml")))
+
+
 def _distinct(book: RuleBook, top: Located) -> None:
     seen: dict[str, int] = {}
     for _, path, node in book.rows():

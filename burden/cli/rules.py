@@ -17,8 +17,8 @@ def rules() -> None:
 @rules.command("list")
 @common
 def rules_list(**options: Any) -> None:
-    """List the rule books."""
-    from burden.assess import load_books
+    """List the rule books, and where the rows of the inventory are that are no book."""
+    from burden.assess import elsewhere, load_books
     from burden.summary import book_table
 
     console = console_of(options)
@@ -28,7 +28,7 @@ def rules_list(**options: Any) -> None:
             {"id": b.id, "title": b.title, "version": b.version, "inventory": list(b.inventory)}
             for b in books
         ],
-        book_table(books),
+        book_table(books, elsewhere()),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from burden.assess import Criterion, Group, RuleBook, Table, decide, derive, load_books, table_of
-from burden.assess.load import references
+from burden.assess.load import elsewhere, references
 from burden.assess.logic import evaluate
 from burden.assess.rulebook import Node
 from burden.vocabulary import vocabulary
@@ -183,7 +183,7 @@ def test_groups_are_named_unless_they_are_the_top(make_facts: Any) -> None:
 
 
 # Rows of the inventory of published systems that are no rule book: A1 to A5 are derived or
-# measured facts, I is a table of outcomes (`configs/evidence.csv`).
+# measured facts, I is a table of outcomes (`configs/evidence.csv`); `configs/inventory.yaml`.
 NOT_BOOKS = {"A1", "A2", "A3", "A4", "A5", "I"}
 INVENTORY = {
     f"{letter}{n}"
@@ -204,4 +204,17 @@ INVENTORY = {
 def test_every_row_of_the_inventory_is_claimed() -> None:
     claimed = {row for book in BOOKS.values() for row in book.inventory}
     assert claimed <= INVENTORY
-    assert INVENTORY - claimed == NOT_BOOKS
+    assert INVENTORY - claimed == NOT_BOOKS == set(elsewhere())
+
+
+def test_what_is_no_book_is_there_all_the_same() -> None:
+    for row, one in elsewhere().items():
+        assert all(vocabulary().find(fact) for fact in one["facts"]), row
+        assert all(cite["source"] in references() for cite in one["cite"]), row
+    limits = {
+        leaf.limit
+        for book in BOOKS.values()
+        for _, _, leaf in book.rows()
+        if isinstance(leaf, Criterion) and leaf.fact == "tumor.burden"
+    }
+    assert set(map(float, elsewhere()["A3"]["limits"])) <= limits
