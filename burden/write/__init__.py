@@ -10,6 +10,7 @@ from burden.case import Case
 from burden.errors import UsageError
 from burden.findings import Finding
 from burden.write.deidentify import (
+    check_still_hidden,
     deidentified,
     pseudonym_key,
     without_great_age,
@@ -87,6 +88,7 @@ def write_case(
     unknown = sorted(wanted - set(WRITERS))
     if unknown:
         raise UsageError(f"no such writer: {unknown[0]}.", hint=f"There are: {', '.join(WRITERS)}.")
+    check_still_hidden(case)
     public = without_identifiers(case)
     found: tuple[Finding, ...] = ()
     with whole_or_nothing(out, force=force) as folder:

@@ -25,7 +25,10 @@ REMOVED = "(local path)"
 HIDDEN = "(removed)"
 KEY_VARIABLE = "BURDEN_PSEUDONYM_KEY"
 _SHORTEST_KEY = 16
-_PRIVATE_KEYS = re.compile(r"path|file|folder|description|patient|accession|institution", re.IGNORECASE)
+_INPUT = (  # what is told of the input, and nothing else
+    "kind", "sha256", "study_uid", "series_uid", "frame_uid", "modality", "phase", "shape",
+    "spacing_mm", "affine_lps", "companions",
+)  # fmt: skip
 _PATH = re.compile(r"^(?:[A-Za-z]:)?[\\/]|^~|^\.{1,2}[\\/]")
 _FACTS_FILE = re.compile(r"[^/:]*\.(?:ya?ml|json|csv)(?:@.*)?", re.IGNORECASE)
 _DONE = (
@@ -47,7 +50,7 @@ def without_identifiers(case: Case) -> Case:
         return text
 
     old = case.manifest
-    given = {k: v for k, v in old.input.items() if not _PRIVATE_KEYS.search(k)}
+    given = {k: v for k, v in old.input.items() if k in _INPUT}
     return _reworded(replace(case, manifest=replace(old, input=given)), clean, _source_of(clean))
 
 
@@ -109,6 +112,24 @@ def pictures_hidden(case: Case) -> bool:
     """Whether text may be burned into the pixels of a case that is to name nobody."""
     burned_in = any(finding.code == "burned-in-annotation" for finding in case.findings)
     return burned_in and case.images is not None and case.images.volume.origin.alias is not None
+
+
+def check_still_hidden(case: Case) -> None:
+    """Refuse to write a case that was de-identified with images that are not.
+
+    Raises
+    ------
+    UsageError
+        Results made of those images would name the patient again.
+    """
+    origin = case.images.volume.origin if case.images is not None else None
+    hidden = bool(case.manifest.settings.get("deidentified"))
+    if hidden and origin is not None and origin.kind == "dicom" and origin.alias is None:
+        raise UsageError(
+            "this case was de-identified, and its DICOM images are not.",
+            where=case.case_id,
+            hint="Run it again without --deidentify, or work on the NIfTI masks.",
+        )
 
 
 def without_great_age(facts: Facts) -> Facts:

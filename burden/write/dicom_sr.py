@@ -82,6 +82,9 @@ def report(case: Case, seg: Path) -> Dataset:
         coding_schemes=[_scheme()],
         **series_identity(case, "SR", case_digest(case), "Liver burden measurements"),
     )
+    for item in document.iterall():
+        if item.keyword == "ContinuityOfContent":
+            item.value = "SEPARATE"  # else viewers run the numbers together, without their names
     return finish(document, case, source.header)
 
 
@@ -162,8 +165,9 @@ def _whole_liver(case: Case, listed: list[Part]) -> Any:
         measurements=list(_measurements(facts)),
         qualitative_evaluations=evaluations,
     )
-    for item in _texts(case):
-        group[0].ContentSequence.append(item)
+    items = list(group[0].ContentSequence)
+    first = next((n for n, item in enumerate(items) if item.ValueType == "NUM"), len(items))
+    group[0].ContentSequence = [*items[:first], *_cautions(case), *items[first:], *_reasons(case)]
     return group
 
 
@@ -193,9 +197,16 @@ def _measurement(name: c.Code, value: float, unit: str, method: c.Code | None = 
     )
 
 
-def _texts(case: Case) -> Iterator[ContentItem]:
-    """Sentences: research use, reasons of verdicts, ranges, what is not known, findings."""
+def _cautions(case: Case) -> Iterator[ContentItem]:
+    """What to know before the first number: research use, and what to distrust."""
     yield _text(c.RESEARCH, RESEARCH_USE)
+    for finding in case.findings:
+        if finding.severity != "info":
+            yield _text(c.DISTRUST, f"{finding.severity.upper()}: {finding.text}")
+
+
+def _reasons(case: Case) -> Iterator[ContentItem]:
+    """Sentences after the numbers: reasons of verdicts, ranges, what is not known."""
     for one in case.assessments:
         told = verdict(one, case.facts)
         words = [f"{told.title}: {told.word}, {told.meaning}"]
@@ -213,9 +224,6 @@ def _texts(case: Case) -> Iterator[ContentItem]:
             yield _text(c.OPEN, f"{c.words_of(fact_id)}: {value.text}{note}")
         elif value.range:
             yield _text(c.RANGE, f"{c.words_of(fact_id)}: {value.text}, {value.range}")
-    for finding in case.findings:
-        if finding.severity != "info":
-            yield _text(c.DISTRUST, f"{finding.severity.upper()}: {finding.text}")
 
 
 def _text(name: c.Code, value: str) -> ContentItem:

@@ -25,8 +25,13 @@ from burden.errors import UsageError
 from burden.facts import Fact, Facts, Interval
 from burden.findings import Finding
 from burden.pseudonym import Pseudonyms
-from burden.write import write_case
-from burden.write.deidentify import deidentified, pseudonym_key, without_great_age
+from burden.write import read_case, write_case
+from burden.write.deidentify import (
+    deidentified,
+    pseudonym_key,
+    without_great_age,
+    without_identifiers,
+)
 
 KEY = b"a key of this test alone"
 Make = Callable[..., Case]
@@ -312,3 +317,25 @@ def test_where_the_key_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("BURDEN_PSEUDONYM_KEY", "short")
     with pytest.raises(UsageError, match="shorter than 16"):
         pseudonym_key(None)
+
+
+def test_a_hidden_case_is_not_written_with_open_images(
+    case_of: Make, filed: Make, tmp_path: Path
+) -> None:
+    """As when a reviewer corrects a de-identified result beside the original series."""
+    case = filed(case_of("healthy"), tmp_path / "in")
+    hidden = deidentified(case, KEY)
+    write_case(hidden, tmp_path / "ok", writers=["dicom_seg"])
+    with pytest.raises(UsageError, match="de-identified"):
+        write_case(replace(hidden, images=case.images), tmp_path / "out", writers=["table"])
+    assert not (tmp_path / "out").exists()
+    assert read_case(tmp_path / "ok").manifest.settings["deidentified"] is True
+
+
+def test_only_listed_entries_describe_the_input(case_of: Make) -> None:
+    case = case_of("healthy")
+    more = {**case.manifest.input, "hospital": "Xylophonien", "companions": []}
+    public = without_identifiers(replace(case, manifest=replace(case.manifest, input=more)))
+    assert set(public.manifest.input) == {
+        "kind", "sha256", "study_uid", "series_uid", "modality", "phase", "shape", "companions",
+    }  # fmt: skip
