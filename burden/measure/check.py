@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burden.errors import NotALiverError
+from burden.facts import Facts
 from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Segmentation, Volume
 from burden.measure.components import MIN_ML
 from burden.measure.diameters import sphere_diameter
+from burden.measure.plausible import signs
 
 CUT_MM2 = 100.0
 """A liver that meets the edge of the image over this area or more is cut by it."""
@@ -39,6 +41,17 @@ _LOST = (
     "lesion.count_left",
     "lesion.min_distance_*",
 )
+_SIDED = (
+    "tumor.burden_right",
+    "tumor.burden_left",
+    "lesion.count_right",
+    "lesion.count_left",
+    "segment*",
+    "flr.*",
+    "debulk.*",
+    "frilling.*",
+)
+_UNKNOWN_CODE = "lesions-not-segmented"
 _TRY = "Check that the series shows the liver, or give a liver mask."
 Mask = NDArray[np.bool_]
 
@@ -68,6 +81,36 @@ def require_liver(liver: Mask, grid: Grid, *, given: bool, where: str) -> None:
         )
 
 
+def implausible(
+    volume: Volume, liver: Mask, cut: bool, *, given: bool, patient: Facts | None = None
+) -> Iterator[Finding]:
+    """What does not look like a liver. Masks of people are questioned, those of a model refused.
+
+    One weak sign of a model's mask is a warning; two take every number back.
+
+    Raises
+    ------
+    NotALiverError
+        At a strong sign in a model's mask.
+    """
+    found = signs(volume, liver, cut=cut, patient=patient)
+    strong = [sign.text for sign in found if sign.strong]
+    if strong and not given:
+        raise NotALiverError(
+            f"what looks like liver is none: {'; '.join(strong)}.", where=volume.origin.path, hint=_TRY
+        )
+    if not found:
+        return
+    text = f"Is this a liver? {'; '.join(sign.text for sign in found)}: check its outline.".replace(
+        "? i", "? I", 1
+    )
+    if len(found) > 1 and not given:
+        yield Finding("liver-implausible", "error", text, ("*",))
+    else:
+        sided = _SIDED if any(sign.side for sign in found) else ()
+        yield Finding("liver-implausible", "warning", text, sided)
+
+
 def cut_area_mm2(liver: Mask, grid: Grid) -> float:
     """Largest area over which the liver meets a face of the image, mm2."""
     voxel = float(np.prod(grid.spacing))
@@ -93,9 +136,25 @@ def metal_ml(volume: Volume, liver: Mask) -> float:
 
 
 def findings(
-    volume: Volume, found: Segmentation, liver_ml: float, cut_mm2: float, lesions: int, *, given: bool
+    volume: Volume,
+    found: Segmentation,
+    liver_ml: float,
+    cut_mm2: float,
+    lesions: int,
+    *,
+    given: bool,
+    patient: Facts | None = None,
 ) -> Iterator[Finding]:
-    """Everything to be said about one case; ``lesions`` is their number."""
+    """Everything to be said about one case; ``lesions`` is their number.
+
+    Raises
+    ------
+    NotALiverError
+        Where a model's mask cannot be a liver: in a head, a limb or the chest, or of no liver's density.
+    """
+    yield from implausible(
+        volume, found.liver.data > 0, cut_mm2 >= CUT_MM2, given=given, patient=patient
+    )
     thick = volume.grid.spacing[volume.grid.slice_axis]
     if cut_mm2 >= CUT_MM2:
         yield Finding(
@@ -134,7 +193,7 @@ def findings(
             "warning",
             "CT without contrast medium hides many metastases: lesion numbers are lower bounds.",
         )
-    if lesions == 0 and not given:
+    if lesions == 0 and not given and all(f.code != _UNKNOWN_CODE for f in found.findings):
         size = max(sphere_diameter(MIN_ML), 1.5 * thick)
         yield Finding(
             "no-lesion-found",
