@@ -27,6 +27,7 @@ from burden.measure.remnant import remnants
 from burden.measure.scene import Scene
 from burden.measure.segments import find_anatomy
 from burden.measure.table import lesion_rows
+from burden.measure.thickness import not_measurable
 from burden.measure.tissue import Tissue
 from burden.measure.uncertainty import draw
 from burden.measure.vessels import vessel_distances
@@ -128,7 +129,10 @@ def measure(
     given = drawn_by_people(found)
     liver_ml = float(np.count_nonzero(scene.liver)) * volume.grid.voxel_ml
     said = (*found.findings, *notes)
-    said += tuple(check.findings(volume, found, liver_ml, cut, len(scene.rows), given=given))
+    known = {f.code for f in found.findings}  # reading may have said that slices are thick
+    about = check.findings(volume, found, liver_ml, cut, len(scene.rows), given=given)
+    said += tuple(f for f in about if f.code not in known)
+    said += tuple(not_measurable(volume, scene.rows))
     said += tuple(not_measured(found, scene.rows))
     return Measured(
         facts=Facts(_withdraw(facts, said)),

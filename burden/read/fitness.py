@@ -50,8 +50,8 @@ def fitness(volume: Volume, thickness: Sequence[float] = ()) -> list[Finding]:
         findings.append(Finding("no-air", "warning", text))
     if volume.phase == "non-contrast":
         text = (
-            "Non-contrast series: lesions are often not visible, "
-            "and a count or burden of zero proves nothing."
+            "Non-contrast series: lesions are often not visible. Lesion count, tumor volume and burden "
+            "are lower bounds, and zero proves nothing; viable tumor is not known."
         )
         findings.append(Finding("non-contrast", "warning", text))
     return findings
@@ -64,8 +64,8 @@ def _slices(spacing: float, thickness: Sequence[float]) -> list[Finding]:
     effective = max(nominal, spacing)
     if effective > _THICK_MM:
         text = (
-            f"Slices are {effective:.3g} mm thick: by RECIST 1.1 only lesions of "
-            f"{2 * effective:.3g} mm or more are measurable, and smaller ones may be missed."
+            f"Slices are {effective:.3g} mm thick: by RECIST 1.1 only the diameters of lesions of "
+            f"{2 * effective:.3g} mm or more are valid, and smaller ones may be missed in the count."
         )
         findings.append(Finding("thick-slices", "warning", text))
     if nominal > thin + 0.01:

@@ -190,6 +190,13 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice], volumes:
         text = "A secondary capture: text may be burned into its pixels and name the patient."
         findings += (Finding("burned-in-annotation", "warning", text),)
         reasons.append("a secondary capture")
+    if words.region_of(first.file.description, first.file.body_part) == "elsewhere":
+        label = first.file.body_part or "by its description"
+        text = (
+            f"The header names another part of the body ({label}). Such labels are often wrong; "
+            "where this one is right no output is valid."
+        )
+        findings += (Finding("other-body-part", "warning", text),)
     plane = plane_of(first)
     return Group(
         uid, tuple(slices), built, refused, round(score, 1), tuple(reasons), phase, plane, findings
