@@ -137,9 +137,13 @@ def test_validators_find_nothing(made: Path, program: Program) -> None:
         done = subprocess.run([program("dciodvfy"), "-new", path], capture_output=True, text=True)
         errors = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
         assert (errors, done.returncode) == ([], 0), path.name
-    entities = [*paths]
-    if pydicom.dcmread(paths[0]).get("PatientIdentityRemoved") != "YES":
-        entities += sorted((made / "in").iterdir())
+    entities, sources = [*paths], sorted((made / "in").iterdir())
+    with pydicom.config.disable_value_validation():
+        source, result = pydicom.dcmread(sources[0]), pydicom.dcmread(paths[0])
+        sound = re.fullmatch(r"(\d{8})?", str(source.PatientBirthDate))
+    # A damaged value is left out, and a hidden patient is another: only the results agree then.
+    if sound and not str(result.PatientName).startswith("PSEUDO-"):
+        entities += sources
     done = subprocess.run([program("dcentvfy"), *entities], capture_output=True, text=True)
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     # The tool counts a report's accession number to its series and an image's to its study.
