@@ -17,6 +17,9 @@ class Lesion:
         1..n, the value in ``masks/lesions.nii.gz``; 1 is the largest by volume.
     volume_ml
         Voxel count times voxel volume.
+    volume_corrected_ml
+        The same with the partial volume of slices corrected by the course of the areas through
+        them; nearer to the truth for small lesions in thick slices. None in older records.
     recist_long_mm, recist_short_mm
         RECIST 1.1: longest diameter in the acquisition plane, and the longest one
         perpendicular to it in the same slice.
@@ -76,6 +79,7 @@ class Lesion:
     component: int = 0
     distance_ivc_mm: float | None = None
     distance_vessel_mm: float | None = None
+    volume_corrected_ml: float | None = None
     viable_ml: float | None = None
     viable_long_mm: float | None = None
     uptake: dict[str, float] = field(default_factory=dict)

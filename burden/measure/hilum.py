@@ -128,4 +128,10 @@ def _end(vein: Mask, walked: FloatArray, away: NDArray[np.float32]) -> Mask:
     reached = vein & (walked >= 0)
     close = reached & (away <= away[reached].min() + 1.0)
     last = float(walked[close].max())
-    return np.asarray(reached & (walked >= last - END_MM) & (walked <= last))
+    ends = np.argwhere(reached & (walked >= last - END_MM) & (walked <= last))
+    # Two ends may have a middle outside the vein: take the cell of the vein that is nearest to it.
+    cells = np.argwhere(reached)
+    nearest = cells[int(((cells - ends.mean(0)) ** 2).sum(1).argmin())]
+    here = np.zeros(vein.shape, bool)
+    here[tuple(nearest)] = True
+    return here

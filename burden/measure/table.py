@@ -11,6 +11,7 @@ from burden.image import Segmentation
 from burden.lesions import Lesion, Point
 from burden.measure.anatomy import LEFT, RIGHT, Anatomy
 from burden.measure.diameters import axial, feret_3d, sphere_diameter
+from burden.measure.profile import corrected_ml
 from burden.measure.tissue import Tissue
 
 CROSSING = 0.10
@@ -19,9 +20,10 @@ CROSSING = 0.10
 FloatArray = NDArray[np.float64]
 
 
-class Diameters(TypedDict):
+class Extent(TypedDict):
     """The part of a lesion's row that measures its extent."""
 
+    volume_corrected_ml: float
     recist_long_mm: float
     recist_short_mm: float
     recist_slice_index: int
@@ -70,7 +72,7 @@ def lesion_rows(
             Lesion(
                 id=k + 1,
                 volume_ml=ml,
-                **_diameters(tissue, k + 1, slice_start),
+                **_extent(tissue, k + 1, slice_start),
                 equivalent_diameter_mm=sphere_diameter(ml),
                 centroid_mm=_point(centroid[k]),
                 segments=segments,
@@ -87,13 +89,16 @@ def lesion_rows(
     return tuple(rows)
 
 
-def _diameters(tissue: Tissue, label: int, slice_start: int) -> Diameters:
-    """Diameters of one lesion, and where they lie in the whole image."""
+def _extent(tissue: Tissue, label: int, slice_start: int) -> Extent:
+    """Diameters of one lesion, where they lie in the whole image, and its corrected volume."""
     grid, box = tissue.grid, tissue.boxes[label - 1]
     mask = tissue.lesions[box] == label
     flat = axial(mask, grid.spacing, grid.slice_axis)
     ends = grid.world(flat.ends + np.array([b.start for b in box]))
-    return Diameters(
+    areas = mask.sum(axis=tuple(a for a in range(3) if a != grid.slice_axis)).astype(np.float64)
+    thick = grid.spacing[grid.slice_axis]
+    return Extent(
+        volume_corrected_ml=corrected_ml(areas * 1000.0 * grid.voxel_ml / thick, thick),
         recist_long_mm=flat.long_mm,
         recist_short_mm=flat.short_mm,
         recist_slice_index=flat.slice_index + box[grid.slice_axis].start + slice_start,

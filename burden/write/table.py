@@ -16,6 +16,7 @@ from burden.lesions import Lesion
 COLUMNS = (
     "id",
     "volume_ml",
+    "volume_corrected_ml",
     "recist_long_mm",
     "recist_short_mm",
     "recist_slice_index",
@@ -56,6 +57,7 @@ def _cells(lesion: Lesion) -> list[str]:
     cells: dict[str, float | str | None] = {
         "id": lesion.id,
         "volume_ml": lesion.volume_ml,
+        "volume_corrected_ml": lesion.volume_corrected_ml,
         "recist_long_mm": lesion.recist_long_mm,
         "recist_short_mm": lesion.recist_short_mm,
         "recist_slice_index": lesion.recist_slice_index,
