@@ -107,6 +107,9 @@ def run_batch(
         _tell(console, reasons)
         try:
             _do(to_do, base, console, scheduler, workers or default_workers(base.device))
+        except KeyboardInterrupt:
+            console.note("stopped; the same command goes on where it stopped.")
+            raise
         finally:
             rows = [row_of(task, read_record(task)) for task in tasks]
             tables = write_tables(rows, out)

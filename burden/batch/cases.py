@@ -174,9 +174,8 @@ def _refuse_misspelt(heads: list[str], manifest: Path) -> None:
             hint = f"Call it {near[0]!r}, or something that cannot be taken for it."
             raise UsageError(f"no column is called {head!r}.", where=manifest, hint=hint)
         if "." in head and " " not in head and not _is_fact(head):
-            raise UsageError(
-                f"no fact is called {head!r}.", where=manifest, hint="`burden facts` lists them."
-            )
+            hint = "`burden facts` lists them; a column that is only carried has no dot in its name."
+            raise UsageError(f"no fact is called {head!r}.", where=manifest, hint=hint)
 
 
 def _is_fact(head: str) -> bool:

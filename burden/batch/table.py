@@ -58,8 +58,7 @@ def row_of(task: Task, record: Record) -> Row:
         "case": task.case,
         "folder": f"cases/{task.folder}" if record.state == "done" else None,
         "state": record.state,
-        # the table is handed on, and a path may name the patient
-        "reason": record.reason.replace(str(task.job.input), "INPUT") or None,
+        "reason": _without_paths(task, record.reason) or None,
         "exit_code": record.code,
         "seconds": record.seconds,
         "attempts": record.attempts,
@@ -98,6 +97,17 @@ def write_tables(rows: Sequence[Row], out: Path) -> tuple[Path, ...]:
         return (out / "cases.csv",)
     write_atomically(out / "cases.parquet", _parquet(rows, columns))
     return (out / "cases.csv", out / "cases.parquet")
+
+
+def _without_paths(task: Task, reason: str) -> str:
+    """The table is handed on, and a path may name the patient."""
+    job = task.job
+    paths = {"INPUT": job.input, "LIVER": job.liver, "LESIONS": job.lesions, "SEGMENTS": job.segments}
+    named = {str(path): name for name, path in paths.items() if path is not None}
+    named |= {str(path): "FACTS" for path in job.facts}
+    for path in sorted(named, key=len, reverse=True):
+        reason = reason.replace(path, named[path])
+    return reason
 
 
 def _said(case: Mapping[str, Any]) -> Row:

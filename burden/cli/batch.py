@@ -51,7 +51,7 @@ def batch(input: Path, **options: Any) -> None:
     if console.json or not console.quiet:
         console.result(ended.record(), "\n".join(lines))
     if ended.failed:  # the result is out already, so only the line and the code are left
-        hint = "The reasons are in cases.csv; the same command tries again what chance may mend."
+        hint = "The reasons are in cases.csv; --retry tries these cases again."
         many = "1 case" if len(ended.failed) == 1 else f"{len(ended.failed)} cases"
         error = PartialBatchError(f"{many} failed.", where=ended.out, hint=hint)
         sys.exit(fail(error, as_json=False))

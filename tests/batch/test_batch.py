@@ -211,6 +211,27 @@ def test_the_command_line_ends_with_7_and_json_alone_on_stdout(queue: Queue, tmp
     assert rows_of(tmp_path / "o")["P00"]["state"] == "done"
 
 
+def test_ctrl_c_stops_with_130_and_loses_only_the_case_at_work(queue: Queue, tmp_path: Path) -> None:
+    import signal
+    import time
+
+    out = tmp_path / "o"
+    command = [sys.executable, "-c", "from burden.cli import main; main()", "batch", str(queue(3)),
+               "-o", str(out), "--draws", "0", "--book", "milan", "--workers", "1"]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (out / "state" / "P00.json").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "the same command goes on" in said
+    states = [row["state"] for row in rows_of(out).values()]
+    assert len(states) == 3
+    assert set(states) & {"running", "missing"}
+    assert_nothing_half(out)
+
+
 @pytest.mark.parametrize(("cores", "gib", "wanted"), [(2, 24, 1), (16, 128, 4), (64, 24, 4), (1, 1, 1)])
 def test_default_workers_fit_cores_and_memory(
     cores: int, gib: int, wanted: int, monkeypatch: pytest.MonkeyPatch

@@ -28,8 +28,10 @@ from .checks import assert_nothing_half, rows_of
 
 MOMENTS = int(os.environ.get("BURDEN_CRASH_MOMENTS", "3"))
 VICTIMS = ("worker", "batch", "worker", "all", "worker")
-AT_START = 0.15
+AT_START = 0.3
 """Share of the moments that fall while the batch starts; the others follow a sign of work."""
+LONGEST = 12.0
+"""Seconds from there; spread over all scales, so that a slow machine gets on too."""
 
 
 def test_kill_at_random_moments_loses_and_doubles_nothing(
@@ -61,16 +63,18 @@ def live_through(
 ) -> None:
     """Start, kill and start again until the queue is done; what is done stays untouched."""
     made: dict[str, str] = {}
-    process = start(manifest, out)
+    process = start(manifest, out, str(chance.integers(1, 3)))
     while True:
         if kills.total() < MOMENTS and wait_for_a_moment(process, out, chance):
             victim = VICTIMS[kills.total() % len(VICTIMS)]
             places[place(out)] += 1
             kill(process, victim)
             kills[victim] += 1
+            if kills.total() % 10 == 0:
+                print(f"{kills.total()} kills, {len(made)} cases of this queue done", flush=True)
             made = untouched(out, made)
             if victim != "worker":
-                process = start(manifest, out)
+                process = start(manifest, out, str(chance.integers(1, 3)))
             continue
         code = process.wait()
         if code == 0:
@@ -79,7 +83,7 @@ def live_through(
         assert code == 7
         reasons = {row["reason"] for row in rows_of(out).values() if row["state"] == "failed"}
         assert all("its worker died 2 times" in reason for reason in reasons)
-        process = start(manifest, out)
+        process = start(manifest, out, str(chance.integers(1, 3)))
     untouched(out, made)
     left = sorted(p.name for p in (out / "cases").iterdir() if p.name.startswith("."))
     assert not left, "half written folders stay behind"
@@ -93,14 +97,15 @@ def untouched(out: Path, made: dict[str, str]) -> dict[str, str]:
 
 def wait_for_a_moment(process: subprocess.Popen[bytes], out: Path, chance: np.random.Generator) -> bool:
     """Sleep until a random moment; false where the process has ended before it came."""
-    until = time.monotonic() + chance.uniform(0, 4)
+    later = float(np.exp(chance.uniform(np.log(0.05), np.log(LONGEST))))
+    until = time.monotonic() + later
     if chance.random() > AT_START:
         before = sign_of_work(out)
         while sign_of_work(out) == before:
             if process.poll() is not None:
                 return False
             time.sleep(0.1)
-        until = time.monotonic() + chance.uniform(0, 1.5 * pace(out))
+        until = time.monotonic() + later
     while time.monotonic() < until:
         if process.poll() is not None:
             return False
@@ -113,13 +118,6 @@ def sign_of_work(out: Path) -> int:
     return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
-def pace(out: Path) -> float:
-    """Seconds a case takes here and now."""
-    records = [json.loads(p.read_text()) for p in (out / "state").glob("[!.]*.json")]
-    seconds = [r["seconds"] for r in records if r["state"] == "done"]
-    return float(np.mean(seconds)) if seconds else 2.0
-
-
 def place(out: Path) -> str:
     """What the batch is at: for the account of where the kills fell."""
     if any((out / "cases").glob(".*.part")):
@@ -128,9 +126,9 @@ def place(out: Path) -> str:
     return "at work on a case" if any(r["state"] == "running" for r in records) else "between cases"
 
 
-def start(manifest: Path, out: Path) -> subprocess.Popen[bytes]:
+def start(manifest: Path, out: Path, workers: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", "from burden.cli import main; main()", "batch", str(manifest),
-               "-o", str(out), "--draws", "0", "--book", "nelm.transplant.milan", "--workers", "2",
+               "-o", str(out), "--draws", "0", "--book", "nelm.transplant.milan", "--workers", workers,
                "--quiet"]  # fmt: skip
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
