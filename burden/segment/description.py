@@ -113,7 +113,7 @@ def checked(table: Json, key: str, where: object, check: Callable[[Any], Any], w
         )
     try:
         return check(table[key])
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"{key}: {table[key]!r} is not what is needed.",
             where=where,

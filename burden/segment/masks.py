@@ -9,6 +9,14 @@ import numpy as np
 from burden.errors import InputError
 from burden.image import Labels, Segmentation
 
+ABOUT_LESIONS = (
+    "lesions-overlooked",
+    "lesions-not-segmented",
+    "lesions-of-vessel-task",
+    "unlikely-lesions-left-out",
+)
+"""Findings about a model's lesions; they end where better lesions are given."""
+
 
 def from_masks(liver: Labels, lesions: Labels | None, segments: Labels | None) -> Segmentation:
     """Segmentation of given masks.
@@ -76,6 +84,7 @@ def with_masks(
             lesion_probability=None,
             lesion_existence=None,
             lesion_boundary_sd_mm=0.0,
+            findings=tuple(f for f in found.findings if f.code not in ABOUT_LESIONS),
         )
     return found if segments is None else replace(found, segments=_couinaud(segments))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from burden.errors import InputError
+from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels, Segmentation
 from burden.segment.masks import from_masks, with_masks
@@ -62,3 +63,15 @@ def test_a_given_part_replaces_the_models_and_its_error() -> None:
     assert given.lesion_boundary_sd_mm == 0.0
     assert "lesions" in given.source
     assert with_masks(model, None, None, None) is model
+
+
+def test_given_lesions_end_what_was_said_of_the_models() -> None:
+    """A model that knows no lesions leaves tumor unknown; a lesion mask beside it makes it known."""
+    said = tuple(
+        Finding(code, "error", code, ("tumor.*",))
+        for code in ("lesions-not-segmented", "lesions-overlooked", "model-of-another-modality")
+    )
+    model = Segmentation(liver=LIVER, lesions=labels(), source="model", findings=said)
+    left = with_masks(model, None, labels((1, slice(2, 3))), None).findings
+    assert [f.code for f in left] == ["model-of-another-modality"]
+    assert with_masks(model, LIVER, None, None).findings == said
