@@ -11,7 +11,7 @@ from typing import Any
 from burden.case import RESEARCH_USE, Case
 from burden.write import choices, content
 from burden.write.pictures import Picture, case_pictures
-from burden.write.plans import plans_of
+from burden.write.plans import plans_of, why_no_plans
 from burden.write.verdicts import references, verdict
 from burden.write.words import said
 
@@ -78,6 +78,7 @@ def report_values(case: Case) -> dict[str, Any]:
         "informing": choices.informing(verdicts, case.assessments),
         "outcomes": choices.outcomes(case),
         "plans": plans_of(case),
+        "why_no_plans": why_no_plans(case),
         "entered": content.entered(facts),
         "lesions": rows,
         "lesions_rest": rest,

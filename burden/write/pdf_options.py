@@ -11,6 +11,7 @@ from burden.write.plans import Plans
 Values = Mapping[str, Any]
 _SIZE = (330.0, 190.0)  # of the picture of plans, pt
 _LEFT, _BOTTOM, _TOP = 30.0, 26.0, 6.0
+_ROOM = 160.0  # pt that the head of a table needs below it
 
 
 def options_at_a_glance(values: Values) -> Iterator[Any]:
@@ -32,8 +33,11 @@ def options_at_a_glance(values: Values) -> Iterator[Any]:
 
 def options(values: Values) -> Iterator[Any]:
     """The options side by side, with what is published about each."""
+    from reportlab.platypus import CondPageBreak
+
     if not values["options"]:
         return
+    yield CondPageBreak(_ROOM)
     yield paragraph("Options side by side", "head")
     for note in values["pathway_notes"]:
         yield paragraph(words(note), "soft")
@@ -76,6 +80,8 @@ def plans(values: Values) -> Iterator[Any]:
     """Resection plans: the two questions, the picture, the table."""
     given: Plans | None = values["plans"]
     if given is None:
+        if values["why_no_plans"]:
+            yield paragraph(f"No resection plan: {words(values['why_no_plans'])}.", "soft")
         return
     yield paragraph("Resection plans", "head")
     for question, said, told in given.answers:
@@ -85,7 +91,8 @@ def plans(values: Values) -> Iterator[Any]:
     rows = [[str(r.number), r.name, r.cleared, r.residual, r.flr, r.sflr, r.p, r.growth, r.why]
             for r in given.rows]  # fmt: skip
     yield plain_table(head, rows, [9, 44, 15, 9, 14, 14, 14, 37, 22])
-    yield paragraph(words(given.note), "soft")
+    for note in given.notes:
+        yield paragraph(words(note), "soft")
 
 
 def picture(given: Plans) -> Any:
@@ -117,7 +124,7 @@ def picture(given: Plans) -> Any:
                          strokeDashArray=[2, 2]))  # fmt: skip
     drawing.add(text(*at(0.01, given.least_flr - 0.05), f"less than {100 * given.least_flr:g} % left"))
     drawing.add(text(*at(0.45, -0.15), "tumor cleared, %"))
-    drawing.add(text(2, _SIZE[1] - 8, "liver left, %"))
+    drawing.add(text(_LEFT + 4, _SIZE[1] - _TOP - 8, "liver left, %"))
     if len(given.front) > 1:
         drawing.add(
             PolyLine([c for p in given.front for c in at(*p)], strokeColor=good, strokeWidth=0.7)

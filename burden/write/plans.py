@@ -9,7 +9,7 @@ from typing import Any
 
 from burden.case import Case
 from burden.facts import Facts, Interval
-from burden.write.words import number, percent
+from burden.write.words import PLANS, number, percent
 
 TARGETS = (70.0, 90.0)  # debulking: liberal and traditional (B5: S1, S2)
 _SURE = 0.99
@@ -17,6 +17,13 @@ _LABEL = 0.035  # half the room that a number takes, as a share of the picture's
 _AROUND = tuple(
     (math.cos(math.radians(a)), math.sin(math.radians(a))) for a in (45, 0, 90, 315, 135, 270, 180, 225)
 )
+
+_LIVERS = {
+    "normal": "for a normal liver",
+    "chemotherapy": "after chemotherapy",
+    "cirrhosis": "in cirrhosis",
+}
+_REACHED = {"yes": "Left by", "unknown": "not sure", "no": "not left by"}
 
 Plan = Mapping[str, Any]
 
@@ -60,7 +67,7 @@ class Plans:
     points: tuple[Point, ...]
     front: tuple[tuple[float, float], ...]
     least_flr: float
-    note: str
+    notes: tuple[str, ...]
 
 
 def plans_of(case: Case) -> Plans | None:
@@ -75,8 +82,15 @@ def plans_of(case: Case) -> Plans | None:
         f"Plans are unions of Couinaud segments with wedges and ablations; at least {least:g} % of the "
         "liver without tumor is to stay. Anatomy, vessels and the patient are for the surgeon to judge."
     )
-    answers = tuple(_answer(case.facts, plans, target, least) for target in TARGETS)
-    return Plans(answers, rows, _points(plans), tuple(front), least / 100, note)
+    given = [_given(answer, plans, least) for answer in case.planned.get("answers", ())]
+    answers = given or [_answer(case.facts, plans, target, least) for target in TARGETS]
+    notes = (*_staged(case), *_minima(case), note)
+    return Plans(tuple(answers), rows, _points(plans), tuple(front), least / 100, notes)
+
+
+def why_no_plans(case: Case) -> str:
+    """Why there are none; "" where there are some, or nobody has looked."""
+    return "" if case.plans else str(case.planned.get("why_not", ""))
 
 
 def _row(n: int, plan: Plan) -> PlanRow:
@@ -109,7 +123,7 @@ def _growth(growth: Mapping[str, Any]) -> str:
 
 def _answer(facts: Facts, plans: Sequence[Plan], target: float, least: float) -> tuple[str, str, str]:
     """Whether a share of the tumor can be cleared with enough liver left, and by which plan."""
-    question = f"Clear at least {target:g} % of the tumor and keep at least {least:g} % of the liver?"
+    question = _question(target, least)
     volume = facts.get("tumor.volume")
     if volume is not None and isinstance(volume.value, Interval) and math.isinf(volume.value.high):
         return question, "unknown", "not all of the tumor was seen"
@@ -122,6 +136,53 @@ def _answer(facts: Facts, plans: Sequence[Plan], target: float, least: float) ->
     answer = "yes" if chance >= _SURE else "no" if chance <= 1 - _SURE else "unknown"
     told = f"{sure['name']}: {_percent(sure['debulked_percent'])}, FLR {_percent(sure['flr_percent'])}"
     return question, answer, told + ("" if sure["p_flr_enough"] is None else f", P {percent(chance)}")
+
+
+def _given(answer: Mapping[str, Any], plans: Sequence[Plan], least: float) -> tuple[str, str, str]:
+    """What the search itself answered, with the figures of the plan where it is listed."""
+    question = _question(answer["target_percent"], least)
+    if answer["plan"] is None:
+        return question, answer["answer"], "no plan clears that much"
+    told = str(answer["plan"])
+    if listed := next((p for p in plans if p["name"] == answer["plan"]), None):
+        told += f": {_percent(listed['debulked_percent'])}, FLR {_percent(listed['flr_percent'])}"
+    return (
+        question,
+        answer["answer"],
+        told + ("" if answer["p"] is None else f", P {percent(answer['p'])}"),
+    )
+
+
+def _question(target: float, least: float) -> str:
+    return f"Clear at least {target:g} % of the tumor and keep at least {least:g} % of the liver?"
+
+
+def _staged(case: Case) -> list[str]:
+    """Plans that clear more once the remnant has grown."""
+    return [
+        f"In two stages: {one['plan']} clears {_percent(one['debulked_percent'])} after {_growth(one)}."
+        for one in case.planned.get("staged", ())
+    ]
+
+
+def _minima(case: Case) -> list[str]:
+    """Which hepatectomies leave what is printed as the least for such a liver."""
+    background = case.facts.get("liver.background")
+    known = background.best if background is not None else None
+    kind = str(known) if known in _LIVERS else "normal"
+    rows = case.planned.get("minima", ())
+    for measure, words in (("sflr", "sFLR"), ("flr", "FLR")):
+        judged = [(PLANS.get(r["plan"], r["plan"]), r["reaches"][kind]) for r in rows if
+                  r["measure"] == measure and kind in r["reaches"]]  # fmt: skip
+        if not judged:
+            continue
+        by = {a: ", ".join(n for n, r in judged if r["answer"] == a) for a in ("yes", "unknown", "no")}
+        told = [f"{word}: {by[a]}" for a, word in _REACHED.items() if by[a]]
+        least = judged[0][1]["minimum"]
+        return [
+            f"{words} of at least {least:g} %, the published minimum {_LIVERS[kind]}. {'; '.join(told)}."
+        ]
+    return []
 
 
 def _chance(plan: Plan) -> float:

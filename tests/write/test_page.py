@@ -72,7 +72,20 @@ def patient(case_of: Callable[[str], Case]) -> Case:
                    Fact("debulk.best.percent", Interval(82.0, 82.0), "%", "test")])  # fmt: skip
     facts = derive(case.facts | known)
     said, pathway = appraise(facts, load_books(), lesions=case.lesions, plans=(plan, small))
-    return replace(case, facts=facts, assessments=said, pathway=pathway, plans=(plan, small))
+    said_of = {"answer": "unknown", "p": 0.91, "plan": plan["name"]}
+    targets = [{"target_percent": target} | said_of for target in (70.0, 90.0)]
+    reached = {
+        "normal": {"minimum": 20.0, "answer": "yes", "p": None},
+        "cirrhosis": {"minimum": 40.0, "answer": "no", "p": None},
+    }
+    search = {
+        "answers": targets,
+        "staged": [{"plan": "extended right", "debulked_percent": 82.0, **small["growth"]}],
+        "minima": [{"plan": "right_hepatectomy", "measure": "flr", "percent": 27.4, "reaches": reached}],
+    }
+    return replace(
+        case, facts=facts, assessments=said, pathway=pathway, plans=(plan, small), planned=search
+    )
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +275,9 @@ def test_plans_answer_the_two_questions(patient_page: Words) -> None:
     assert re.search(asked, page.text)
     assert "right hepatectomy + 1 ablation: 100 %, FLR 33.0 %, P 91 %" in page.text
     assert "+12.2 points: 6.1 weeks at 2 a week; ALPPS" in page.text
+    assert "In two stages: extended right clears 82.0 % after +12.2 points: 6.1 weeks" in page.text
+    least = "FLR of at least 20 %, the published minimum for a normal liver. Left by: Right hepatectomy."
+    assert least in page.text
     drawn = [a for tag, a in page.tags if tag == "circle" and "plan" in (a.get("class") or "")]
     assert [one["class"] for one in drawn] == ["plan on best", "plan few"]
     assert float(drawn[0]["cx"] or 0) > float(drawn[1]["cx"] or 0)
