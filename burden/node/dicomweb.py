@@ -56,8 +56,11 @@ def send_stow(target: Target, files: Sequence[Path]) -> None:
     if not files:
         return
     data = [dcmread(path) for path in files]
+    archive = client(target.url, target.token_file, target.tls)
+    codes: list[int] = []
+    archive._session.hooks["response"].append(lambda said, **_: codes.append(said.status_code))
     try:
-        answer = client(target.url, target.token_file, target.tls).store_instances(data)
+        answer = archive.store_instances(data)
     except requests.HTTPError as error:
         code = error.response.status_code if error.response is not None else 0
         if code >= 500 or code in _THEIR_FAULT:
@@ -65,6 +68,8 @@ def send_stow(target: Target, files: Sequence[Path]) -> None:
         raise RefusedError(f"HTTP {code}") from error
     except (requests.RequestException, OSError) as error:
         raise UnreachableError(type(error).__name__) from error
+    if not answer and codes[-1:] == [200]:
+        return  # an answer that the client cannot read; 200 means that all was stored
     stored = {str(one.ReferencedSOPInstanceUID) for one in answer.get("ReferencedSOPSequence", [])}
     missing = [one for one in data if str(one.SOPInstanceUID) not in stored]
     if missing:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import json
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
@@ -215,7 +216,9 @@ def _answer(taken: list[Taken]) -> web.Response:
     status = 200 if not failed and stored else 202 if stored else 409
     if failed and not stored and all(one.status == OUT_OF_RESOURCES for one in taken):
         status = 413 if any(one.why == "too-large" for one in taken) else 503
-    return web.json_response(body, status=status, content_type="application/dicom+json")
+    # By hand: clients exist that do not know the type with a charset behind it.
+    headers = {"Content-Type": "application/dicom+json"}
+    return web.Response(body=json.dumps(body).encode(), status=status, headers=headers)
 
 
 def _item(one: Taken) -> dict[str, Any]:

@@ -25,8 +25,6 @@ import pytest
 from .kit import as_bytes, c_store, multipart, tiny_study, to_archive, until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "node.md"
-# pynetdicom's client leaves its socket open when the other side closes.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 OUTCOMES: dict[str, Callable[[Any], str]] = {}
 
 
