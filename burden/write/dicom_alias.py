@@ -33,6 +33,10 @@ _HARMLESS = (  # words of ours too, and names of nobody
     "Manufacturer", "ManufacturerModelName", "CodeMeaning", "CodingSchemeDesignator", "CodeValue",
     "SoftwareVersions", "ContrastBolusAgent", "ConvolutionKernel", "ScanOptions", "SequenceName",
 )  # fmt: skip
+_COMMON = frozenset((  # alone in a description they name nobody, and findings need them
+    "abdomen", "arterial", "axial", "chest", "contrast", "coronal", "delayed", "liver", "pelvis",
+    "portal", "portal venous", "series", "slices", "thorax", "unknown", "venous", "volume",
+))  # fmt: skip
 
 
 def hidden(header: Dataset, alias: Pseudonyms) -> Dataset:
@@ -78,6 +82,8 @@ def words_in(image: Dataset) -> tuple[str, ...]:
         if element.VR not in _WORDY or element.keyword in _HARMLESS:
             continue
         for value in element.value if element.VM > 1 else [element.value]:
+            if element.VR != "PN" and str(value).strip().lower() in _COMMON:
+                continue
             parts = re.split(r"[\^=]", str(value)) if element.VR == "PN" else []
             words |= {word.strip() for word in (str(value), *parts) if len(word.strip()) > 3}
     return tuple(sorted(words, key=len, reverse=True))

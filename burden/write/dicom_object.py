@@ -146,14 +146,22 @@ def write_objects(
     except SourceError as error:
         return (_missing(what, f"{error}"),)
     except Exception as error:  # hospitals write headers nobody foresaw
-        # The message may quote a header value, so it goes to the debug log alone.
-        _LOG.debug("%s not made", what, exc_info=True)
+        # The message may quote a header value, so not even a log gets it: only what and where.
+        _LOG.debug("%s not made: %s at %s", what, type(error).__name__, _where(error))
         return (_missing(what, f"the source headers do not allow it ({type(error).__name__})"),)
     for name, content in made:
         path = folder / "dicom" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return ()
+
+
+def _where(error: BaseException) -> str:
+    """File and line of the last step of a failure."""
+    from traceback import extract_tb
+
+    last = extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def _encoded(data: Dataset) -> bytes:

@@ -24,6 +24,7 @@ from burden.case import Case
 from burden.errors import UsageError
 from burden.facts import Fact, Facts, Interval
 from burden.findings import Finding
+from burden.image import Origin
 from burden.pseudonym import Pseudonyms
 from burden.write import read_case, write_case
 from burden.write.deidentify import (
@@ -339,3 +340,35 @@ def test_only_listed_entries_describe_the_input(case_of: Make) -> None:
     assert set(public.manifest.input) == {
         "kind", "sha256", "study_uid", "series_uid", "modality", "phase", "shape", "companions",
     }  # fmt: skip
+
+
+def test_a_nifti_is_hidden_too(case_of: Make, tmp_path: Path) -> None:
+    case = case_of("solitary")
+    assert case.images is not None
+    origin = Origin("nifti", "/data/x/scan.nii.gz", "ab" * 32, description="scan.nii.gz")
+    images = replace(case.images, volume=replace(case.images.volume, origin=origin))
+    given = {"kind": "nifti", "sha256": "ab" * 32, "study_uid": "", "modality": "CT"}
+    case = replace(case, images=images, manifest=replace(case.manifest, input=given))
+    hidden = deidentified(case, KEY)
+    assert write_case(hidden, tmp_path / "out", writers=["record", "fhir"]) == ()
+    text = (tmp_path / "out" / "case.json").read_text() + (tmp_path / "out" / "fhir.json").read_text()
+    assert "ab" * 32 not in text
+    assert case.case_id not in text
+    assert "2026-11-21" not in text
+    assert deidentified(case, KEY).case_id == hidden.case_id != deidentified(case, KEY[1:]).case_id
+
+
+def test_a_failure_is_logged_without_what_the_header_says(
+    case_of: Make, filed: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fails(*_: object) -> None:
+        raise ValueError(f"cannot use {NAME}")
+
+    monkeypatch.setattr("burden.write.dicom_seg.build", fails)
+    case = filed(case_of("healthy"), tmp_path / "in")
+    with caplog.at_level("DEBUG"):
+        (found,) = write_case(case, tmp_path / "out", writers=["dicom_seg"])
+    assert "ValueError at test_deidentify.py" in caplog.text
+    assert NAME not in caplog.text + found.text
+    assert "Traceback" not in caplog.text
