@@ -68,11 +68,16 @@ def _filled(slices: Sequence[Slice], modality: str, out: Array, path: Path) -> s
     parsed: Parsed = {}
 
     def one(number: int) -> bytes:
+        item, place = slices[number], out[number]
         room, work = rooms.get()
         try:
-            stored = _stored(slices[number], parsed, room, path)
-            _rescale(slices[number], stored, modality, work, out[number])
-            return hashlib.sha256(np.ascontiguousarray(stored).data).digest()
+            fits = place.dtype == np.int16 and place.nbytes == native_bytes(item)
+            there = place.reshape(-1).view(np.uint8) if fits else room  # then nothing is copied
+            stored = _stored(item, parsed, there, path)
+            digest = hashlib.sha256(np.ascontiguousarray(stored).data).digest()
+            if not _in_place(item, stored, modality, place):
+                _rescale(item, stored, modality, work, place)
+            return digest
         finally:
             rooms.put((room, work))
 
@@ -89,9 +94,28 @@ def _stored(one: Slice, parsed: Parsed, room: Array | None, path: Path) -> Array
         raise InputError(what, where=path, hint=error.hint) from error
 
 
+def _in_place(one: Slice, stored: Array, modality: str, out: Array) -> bool:
+    """Rescale values that lie in ``out`` already; False, and nothing done, where that is inexact."""
+    if modality != "CT" or one.slope != 1 or one.file.padding is not None:
+        return False
+    if stored.dtype.itemsize != 2 or not np.may_share_memory(stored, out):
+        return False
+    low, high = (int(end) + int(one.intercept) for end in (stored.min(), stored.max()))
+    if low < -_INT16 or high > _INT16:
+        return False
+    if one.intercept:  # sums wrap around, and the result is known to fit
+        out += np.array(int(one.intercept) & 0xFFFF, np.uint16).view(np.int16)
+    if low < AIR:
+        np.maximum(out, AIR, out=out)
+    return True
+
+
 def _rescale(one: Slice, stored: Array, modality: str, work: Array, out: Array) -> None:
     """Values of one slice into ``out``; ``work`` is memory of the same shape."""
     values: Array
+    padding = one.file.padding
+    # Before anything is written: the stored values may lie in the same memory.
+    outside = None if padding is None else (stored >= padding[0]) & (stored <= padding[1])
     if out.dtype != np.int16:
         values = np.multiply(stored, one.slope, out=work, dtype=np.float64)
         values += one.intercept
@@ -108,7 +132,5 @@ def _rescale(one: Slice, stored: Array, modality: str, work: Array, out: Array) 
         np.maximum(values, AIR, out=out, casting="unsafe")
     else:
         out[:] = values
-    padding = one.file.padding
-    if padding is not None:
-        outside = (stored >= padding[0]) & (stored <= padding[1])
+    if outside is not None:
         out[outside] = AIR if modality == "CT" else 0

@@ -133,6 +133,39 @@ def test_values_beyond_int16_are_kept(make):
     assert volume.data[0, 0, 0] == -1000
 
 
+@pytest.mark.parametrize(
+    ("dtype", "ends", "intercept"),
+    [
+        (np.int16, (-32768, 32767), 0),
+        (np.int16, (-32768, 32767), -1024),  # below what int16 holds before it becomes air
+        (np.int16, (-32768, 2000), 3000),
+        (np.uint16, (0, 65535), -40000),  # stored values that int16 does not hold, sums that it does
+        (np.uint16, (0, 4095), -1024),
+        (np.uint16, (39000, 65535), -40000),
+        (np.uint16, (0, 100), -70000),
+        (np.int16, (-5, 5), 32700),
+        (np.int16, (-5, 5), 32800),  # float
+    ],
+)
+@pytest.mark.parametrize("padded", [False, True])
+def test_sums_that_int16_holds_or_not(make, dtype, ends, intercept, padded):
+    stored = (
+        np.random.default_rng(0).integers(ends[0], ends[1], size=(9, 7, 5), endpoint=True).astype(dtype)
+    )
+    stored[0, 0, :], stored[8, 6, :] = ends
+
+    def edit(ds, k):
+        if padded:
+            ds.add_new("PixelPaddingValue", "SS" if dtype == np.int16 else "US", ends[0])
+
+    volume = read_study(make(values=stored, intercept=float(intercept), edit=edit)).volume
+    expected = np.maximum(stored.astype(int) + intercept, -1024)
+    if padded:
+        expected[stored == ends[0]] = -1024
+    assert np.array_equal(volume.data, expected)
+    assert volume.data.dtype == (np.int16 if stored.max() + intercept <= 32767 else np.float32)
+
+
 @pytest.mark.parametrize("written", [-2000, 63536])
 def test_padding_becomes_air(make, phantom, written):
     stored = phantom()
