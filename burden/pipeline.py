@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -54,6 +54,8 @@ class Job:
         Number of perturbed segmentations behind every P(met), and their random seed.
     split
         Tell touching lesions apart where the masks do not.
+    readers
+        YAML of how far masks drawn by people may lie off; see ``configs/readers.yaml``.
     seg
         Encoding of ``dicom/seg.dcm``.
     deidentify, key
@@ -79,6 +81,7 @@ class Job:
     draws: int = 256
     seed: int = 0
     split: bool = True
+    readers: Path | None = None
     seg: Literal["binary", "labelmap"] = "binary"
     deidentify: bool = False
     key: Path | None = None
@@ -168,14 +171,24 @@ def conclude(
     """
     from burden.assess import appraise, derive, without_lesions
     from burden.measure import measure
+    from burden.measure.readers import Errors
     from burden.plan import plan_case
 
     clock = clock or Clock()
     draws, seed = manifest.settings["draws"], manifest.settings["seed"]
     with clock.step("measure"):
         split = manifest.settings.get("split", True)
+        stated = manifest.settings.get("readers")
+        readers = Errors(**stated) if stated else None
         measured = measure(
-            volume, found, patient, draws=draws, seed=seed, split=split, companions=companions
+            volume,
+            found,
+            patient,
+            draws=draws,
+            seed=seed,
+            split=split,
+            companions=companions,
+            readers=readers,
         )
     findings = (*measured.findings, *said)
     if without_lesions(measured.facts):
@@ -280,6 +293,8 @@ def _manifest(
     job: Job, study: Study, model: dict[str, Any], books: tuple[RuleBook, ...], seconds: dict[str, float]
 ) -> Manifest:
     """Everything needed to repeat the result, without paths that could name a patient."""
+    from burden.measure.readers import load_readers
+
     volume = study.volume
     origin = volume.origin
     return Manifest(
@@ -309,6 +324,7 @@ def _manifest(
             "draws": job.draws,
             "seed": job.seed,
             "split": job.split,
+            "readers": asdict(load_readers(job.readers)) if job.readers else {},
             "seg": job.seg,
             "strict": job.strict,
             "series": job.series or "",

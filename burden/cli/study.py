@@ -43,6 +43,7 @@ from burden.cli.options import FACTS, FILE, common, console_of
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--split/--no-split", default=True, show_default=True, help="Tell touching lesions apart.")
+@click.option("--readers", type=FILE, help="Errors of masks that people drew; see configs/readers.yaml.")
 @click.option(
     "--seg",
     type=click.Choice(["binary", "labelmap"]),
