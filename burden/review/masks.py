@@ -53,13 +53,15 @@ class Masks:
 
     @cached_property
     def window(self) -> Box:
-        """Bounding box of the liver; the whole grid where there is none."""
+        """A box that holds the liver: the smallest one, or wider after edits at its edge."""
         return box_of(self.code > 0) or _whole(self.code.shape)
 
     @cached_property
     def voxels(self) -> NDArray[np.intp]:
-        """Number of voxels of each code, by code."""
-        return np.asarray(np.bincount(self.code[self.window].ravel(), minlength=2))
+        """Number of voxels of each code, by code; those outside the liver are not counted."""
+        counts = _counts(self.code[self.window], 2)
+        counts[0] = 0
+        return counts
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -131,8 +133,18 @@ class Patch:
 
     def _put(self, masks: Masks, part: Code) -> Masks:
         code = masks.code.copy()
+        old = masks.code[self.box]
         code[self.box] = part
-        return Masks(code, masks.grid)
+        after = Masks(code, masks.grid)
+        # What a look at the whole grid would find, from what changed alone.
+        top = max(masks.voxels.size, int(part.max(initial=0)) + 1)
+        voxels = np.zeros(top, np.intp)
+        voxels[: masks.voxels.size] = masks.voxels
+        voxels += _counts(part, top) - _counts(old, top)
+        voxels[0] = 0
+        after.__dict__["voxels"] = voxels
+        after.__dict__["window"] = _around(masks.window, self.box)
+        return after
 
     def _unpacked(self, packed: bytes) -> Code:
         shape = tuple(s.stop - s.start for s in self.box)
@@ -168,6 +180,18 @@ def runs(part: NDArray[np.unsignedinteger]) -> list[int]:
     pairs = np.empty(2 * starts.size, np.int64)
     pairs[0::2], pairs[1::2] = flat[starts], lengths
     return [int(x) for x in pairs]
+
+
+def _counts(part: Code, top: int) -> NDArray[np.intp]:
+    return np.asarray(np.bincount(part.ravel(), minlength=top))
+
+
+def _around(one: Box, other: Box) -> Box:
+    """The smallest box that holds two."""
+    a, b, c = (
+        slice(min(s.start, t.start), max(s.stop, t.stop)) for s, t in zip(one, other, strict=True)
+    )
+    return a, b, c
 
 
 def _whole(shape: tuple[int, ...]) -> Box:

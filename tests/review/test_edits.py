@@ -315,6 +315,10 @@ def test_any_edits_are_undone_exactly_and_keep_the_rules(
         masks = patch.forward(masks)
         number = max([number, *(n + 1 for n in masks.numbers)])
         assert (masks.code % 2 == (masks.code > 0)).all(), "every lesion voxel is liver"
+        anew = Masks(masks.code, masks.grid)
+        assert masks.numbers == anew.numbers
+        assert (masks.tumor_ml, masks.liver_ml) == (anew.tumor_ml, anew.liver_ml)
+        assert not masks.liver.sum() - masks.liver[masks.window].sum(), "the window holds the liver"
     end = masks
     for patch in reversed(done):
         masks = patch.backward(masks)

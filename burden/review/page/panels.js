@@ -97,6 +97,7 @@ function showFindings(now) {
   const told = [...now.findings].sort((a, b) => rank[a.severity] - rank[b.severity]);
   const grave = told.filter((f) => f.severity !== "info").length;
   box.hidden = !told.length;
+  if (told.some((f) => f.severity === "error")) box.open = true;
   box.querySelector("summary").textContent = grave ? `${grave} warning${grave > 1 ? "s" : ""} to read first` : `${told.length} note${told.length > 1 ? "s" : ""}`;
   box.querySelector("ul").replaceChildren(...told.map((f) => make("li", { class: f.severity }, f.text)));
 }

@@ -167,7 +167,7 @@ export class Viewer {
     g.fillText(words, x, y);
   }
 
-  // The number of each lesion beside its upper right.
+  // The number of each lesion beside its rightmost voxel.
   numbers(codes, nu, nv, sx, sy) {
     const corner = new Map();
     for (let r = 0, k = 0; r < nv; r++) for (let c = 0; c < nu; c++, k++) {
@@ -175,7 +175,7 @@ export class Viewer {
       if (!n) continue;
       const seen = corner.get(n);
       if (!seen) corner.set(n, [c, r]);
-      else if (c > seen[0]) seen[0] = c;
+      else if (c > seen[0]) [seen[0], seen[1]] = [c, r];
     }
     this.context.textAlign = "left";
     for (const [n, [c, r]] of corner) {
