@@ -185,7 +185,23 @@ def plan_page(planned: Planned) -> Group:
         for a in planned.answers
     ]
     note = f"{planned.searched} plans searched. Weeks: at a growth of 2 points of FLR % a week."
-    return Group(*answers, table, note, RESEARCH_USE)
+    return Group(*answers, table, note, "", _minima_table(planned), RESEARCH_USE)
+
+
+def _minima_table(planned: Planned) -> Table:
+    """Remnants of the standard hepatectomies against the published minima."""
+    measures = {"flr": "FLR", "sflr": "sFLR Vauthey", "sflr_urata": "sFLR Urata"}
+    heads: list[str] = []
+    rows = []
+    for row in planned.minima:
+        heads = [f"{c['minimum']:g} % {s}" for s, c in row["reaches"].items()]
+        cells = [
+            c["answer"] + ("" if c["p"] is None else f" ({c['p']:.0%})") for c in row["reaches"].values()
+        ]
+        if row["percent"] is not None:
+            name = row["plan"].replace("_", " ")
+            rows.append((name, measures[row["measure"]], f"{row['percent']:.1f} %", *cells))
+    return _plain_table(("Remnant of", "Measure", "Value", *heads), rows)
 
 
 def comparison_page(record: Mapping[str, Any]) -> Group:
