@@ -439,7 +439,7 @@ def test_outcome(written, name, reader):
     found = judged(READERS[reader], written(name), CASES[name])
     if found != OUTCOMES[name][reader]:
         print(f"{reader} may have learnt something: mend the table.")
-    assert found == OUTCOMES[name][reader]
+    assert found == OUTCOMES[name][reader], f"{reader} may have learnt something: mend the table"
 
 
 def test_the_table_says_what_it_is_for():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,6 @@ def test_pixels_of_every_width_in_every_encoding(make, syntax, kind):
     dtype, bits, least, most = KINDS[kind]
     stored = np.random.default_rng(1).integers(least, most + 1, size=(16, 12, 3)).astype(dtype)
     stored[0, 0, :], stored[1, 0, :] = least, most
-    # In implicit and explicit files the bits above the stored ones may hold anything.
     folder = make(
         values=stored, syntax=syntax, intercept=-1024.0, tags={"BitsStored": bits, "HighBit": bits - 1}
     )
@@ -64,6 +64,40 @@ def test_pixels_of_every_width_in_every_encoding(make, syntax, kind):
     assert {dcmread(f).BitsStored for f in folder.iterdir()} == {bits}
     volume = read_study(folder).volume
     assert np.array_equal(volume.data, np.maximum(stored.astype(int) - 1024, -1024))
+
+
+def test_values_outside_the_circle_of_reconstruction_are_air(make, phantom):
+    """-3024 HU, written without a padding tag."""
+    stored = phantom()
+    stored[:2] = -2000
+    volume = read_study(make(values=stored, intercept=-1024.0)).volume
+    assert (volume.data[:2] == -1024).all()
+    assert np.array_equal(volume.data[2:], np.maximum(phantom()[2:] - 1024, -1024))
+
+
+GEOMETRY = (0x00200032, 0x00200037, 0x00280030, 0x00281052, 0x00280010)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_value_representations_that_a_gateway_lost(make, phantom, syntax):
+    """Elements written as UN, as systems do that do not know a tag; and private ones of nobody."""
+
+    def edit(ds, k):
+        ds.add_new((0x0099, 0x0010), "LO", "NOBODY 1.0")
+        ds.add_new((0x0099, 0x1001), "UN", b"\x01\x02\x03\x04")
+
+    folder = make(edit=edit, intercept=-5.0, syntax=syntax)
+    short, long = (">HH", ">I") if syntax == ExplicitVRBigEndian else ("<HH", "<I")
+    for file in folder.iterdir():
+        raw = file.read_bytes()
+        for tag in GEOMETRY:
+            at = raw.index(struct.pack(short, tag >> 16, tag & 0xFFFF))
+            (length,) = struct.unpack(short[:2], raw[at + 6 : at + 8])
+            raw = raw[: at + 4] + b"UN\0\0" + struct.pack(long, length) + raw[at + 8 :]
+        file.write_bytes(raw)
+    study = read_study(folder)
+    assert np.array_equal(study.volume.data, np.maximum(phantom() - 5, -1024))
+    assert study.volume.grid.spacing == pytest.approx((0.8, 0.7, 2.5))
 
 
 # --- images sent in parts -----------------------------------------------------------------
