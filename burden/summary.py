@@ -188,6 +188,24 @@ def plan_page(planned: Planned) -> Group:
     return Group(*answers, table, note, "", _minima_table(planned), RESEARCH_USE)
 
 
+def remnant_page(left: Mapping[str, Any]) -> Group:
+    """The remnant of one set of segments."""
+    if left["why_not"]:
+        return Group(f"Not known: {left['why_not']}.")
+    ends, p = left["flr_percent_90"], left["p_flr_enough"]
+    span = "" if ends is None else f"  (90 % range {ends[0]:.1f} to {ends[1]:.1f} %)"
+    sizes = [(left["sflr_percent"], "Vauthey"), (left["sflr_urata_percent"], "Urata")]
+    odd = "" if left["anatomical"] else "  Not a set that can be removed by the rule of this program."
+    return Group(
+        f"Without {left['name']}: cleared {left['debulked_percent']:.1f} % of the tumor, "
+        f"{left['residual_lesions']} lesions stay.{odd}",
+        f"FLR {left['flr_ml']:.0f} mL, {left['flr_percent']:.1f} % of (total liver - tumor){span}"
+        + ("" if p is None else f", P(>= {left['min_flr_percent']:g} %) {p:.0%}"),
+        *(f"sFLR {share:.1f} % ({formula})" for share, formula in sizes if share is not None),
+        RESEARCH_USE,
+    )
+
+
 def _minima_table(planned: Planned) -> Table:
     """Remnants of the standard hepatectomies against the published minima."""
     measures = {"flr": "FLR", "sflr": "sFLR Vauthey", "sflr_urata": "sFLR Urata"}

@@ -119,17 +119,26 @@ def series(**options: Any) -> None:
     show_default=True,
     help="Longest lesion that may be ablated.",
 )
+@click.option("--remove", help="Remnant of this set of segments alone, as 5,6,7,8, instead of a search.")
 @common
-def plan(case_file: Path, min_flr: float, max_ablation_mm: float, **options: Any) -> None:
+def plan(
+    case_file: Path, min_flr: float, max_ablation_mm: float, remove: str | None, **options: Any
+) -> None:
     """Search resection plans for CASE: case.json of an earlier run, or its folder."""
     from dataclasses import asdict
 
     from burden.plan import Options, make_plans
-    from burden.summary import plan_page
+    from burden.plan.custom import parse_segments, remnant_without
+    from burden.summary import plan_page, remnant_page
     from burden.write import read_case
 
     console = console_of(options)
+    removed = None if remove is None else parse_segments(remove)
     case = read_case(case_file)
+    if removed is not None:
+        left = remnant_without(case.facts, case.lesions, removed, min_flr)
+        console.result(left, remnant_page(left))
+        return
     found = make_plans(
         case.facts, case.lesions, Options(min_flr=min_flr, max_ablation_mm=max_ablation_mm)
     )

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from burden.errors import UsageError
 from burden.facts import Fact, Facts, Interval
 from burden.lesions import Lesion
 from burden.measure.frilling import ADJACENT as FRILLING_ADJACENT
@@ -15,6 +16,7 @@ from burden.measure.remnant import PLANS
 from burden.plan import Options, make_plans, plan_case
 from burden.plan.anatomy import ADJACENT, STANDARD, pieces, removable, unions
 from burden.plan.choose import choose, clearable, flr_percent, front, p_enough
+from burden.plan.custom import parse_segments, remnant_without
 from burden.plan.minima import minima_table
 from burden.plan.search import MARGIN_MM, search
 from burden.plan.table import table_of
@@ -295,3 +297,21 @@ def test_what_needs_growth_first_is_listed() -> None:
         assert one["factor"] > 1
         assert one["method"]
     assert "plans" not in planned.answers_alone
+
+
+def test_the_remnant_of_any_set_of_segments() -> None:
+    rows = [lesion(1, 100.0, {6: 0.5, 7: 0.5}), lesion(2, 20.0, {3: 1.0})]
+    facts = facts_of(rows, noise=10.0)
+    left = remnant_without(facts, rows, frozenset({5, 6, 7, 8}))
+    assert left["flr_percent"] == pytest.approx(100 * sum(HEALTHY[:4]) / sum(HEALTHY), abs=0.01)
+    assert left["debulked_percent"] == pytest.approx(100 * 100 / 120, abs=0.01)
+    assert left["residual_lesions"] == 1
+    assert left["name"] == "right hepatectomy"
+    assert left["flr_percent_90"][0] < left["flr_percent"] < left["flr_percent_90"][1]
+    odd = remnant_without(facts, rows, frozenset({7, 8}))
+    assert not odd["anatomical"]
+    assert "segments" in remnant_without(Facts(), rows, frozenset({7}))["why_not"]
+    assert parse_segments(" 5, 6") == {5, 6}
+    for wrong in ("9", "a", "", "1,2,3,4,5,6,7,8"):
+        with pytest.raises(UsageError):
+            parse_segments(wrong)
