@@ -137,6 +137,10 @@ class Segmentation:
         Calibrated probability in [0, 1] that a voxel is lesion, where the source has one.
     liver_boundary_sd_mm, lesion_boundary_sd_mm
         Standard deviation of the position of the drawn surface, one value a case.
+    total_errors
+        How far off the model's totals were on images it had never seen, one row an image:
+        sqrt(true) - sqrt(found) of the burden in %, of the number of lesions and of the largest
+        diameter in mm. Empty where masks are given or the model does not say.
     lesion_existence
         Coefficients (intercept, mean probability, log10 mL) of the logistic that gives the
         probability that a component is a lesion; None where every lesion is taken as given.
@@ -154,6 +158,7 @@ class Segmentation:
     liver_boundary_sd_mm: float = 0.0
     lesion_boundary_sd_mm: float = 0.0
     lesion_existence: tuple[float, float, float] | None = None
+    total_errors: tuple[tuple[float, float, float], ...] = ()
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ _SEEN = (
     "tumor.viable_volume",
     "lesion.largest_viable_diameter",
 )
+_TOTALS = ("tumor.volume", "tumor.burden", "lesion.count", "lesion.largest_diameter")
 Window = tuple[slice, slice, slice]
 
 
@@ -135,7 +136,7 @@ def measure(
     said += tuple(not_measurable(volume, scene.rows))
     said += tuple(not_measured(found, scene.rows))
     return Measured(
-        facts=Facts(_withdraw(facts, said)),
+        facts=Facts(_withdraw(facts, said, has_errors=bool(found.total_errors))),
         lesions=scene.rows,
         liver=_whole_grid(scene.liver, scene.window, volume, {1: "liver"}),
         lesion_labels=_whole_grid(scene.lesions, scene.window, volume, {}),
@@ -240,9 +241,12 @@ def _window(mask: NDArray[np.bool_]) -> Window:
     return spans[0], spans[1], spans[2]
 
 
-def _withdraw(facts: Iterable[Fact], said: tuple[Finding, ...]) -> Iterable[Fact]:
+def _withdraw(
+    facts: Iterable[Fact], said: tuple[Finding, ...], *, has_errors: bool = False
+) -> Iterable[Fact]:
     """Facts as the findings leave them: taken back, or turned into lower bounds."""
     codes = {f.code: _brief(f.text) for f in said}
+    has_errors = has_errors and check.BLIND_CODE not in codes
     hiding = next((codes[c] for c in check.HIDING_CODES if c in codes), None)
     for fact in facts:
         against = next((f for f in said if _names(f.invalidates, fact.id)), None)
@@ -252,7 +256,9 @@ def _withdraw(facts: Iterable[Fact], said: tuple[Finding, ...]) -> Iterable[Fact
             yield at_least_seen(fact, codes[check.CUT_CODE])
         elif hiding is not None and fact.id in (*_SEEN[1:], "tumor.burden"):
             ceiling = 100.0 if fact.id == "tumor.burden" else np.inf
-            yield at_least_seen(fact, hiding, ceiling)
+            told = at_least_seen(fact, hiding, ceiling)
+            # The answer stays open, but its probability knows how far off such totals are.
+            yield replace(told, draws=fact.draws) if has_errors and fact.id in _TOTALS else told
         else:
             yield fact
 

@@ -25,7 +25,8 @@ FloatArray = NDArray[np.float64]
 def counts(scene: Scene) -> Iterator[Fact]:
     """Number of lesions, also by hemiliver, and the largest diameter."""
     rows, spread = scene.rows, scene.spread
-    draws = None if spread is None else spread.exists.sum(1).astype(float)
+    totals = scene.totals
+    draws = None if totals is None else totals.count
     yield number("lesion.count", "1", float(len(rows)), draws, scene.source)
     for side in ("right", "left"):
         fact_id = f"lesion.count_{side}"
@@ -40,7 +41,7 @@ def counts(scene: Scene) -> Iterator[Fact]:
         note = f"{CROSSING:.0%} or more of the lesion in it; {scene.anatomy.source}"
         yield number(fact_id, "1", measured, draws, scene.source, note)
     longest = max((r.recist_long_mm for r in rows), default=0.0)
-    draws = None if spread is None else spread.long_mm.max(axis=1, initial=0.0)
+    draws = None if totals is None else totals.largest_mm
     note = "RECIST 1.1, acquisition plane" if rows else "no lesion"
     yield number("lesion.largest_diameter", "mm", longest, draws, scene.source, note)
 

@@ -18,6 +18,7 @@ from burden.lesions import Lesion
 from burden.measure.anatomy import Anatomy
 from burden.measure.enhancement import Enhancement
 from burden.measure.tissue import Tissue
+from burden.measure.totals import Totals, of_all, of_found
 from burden.measure.uncertainty import Spread
 
 Mask = NDArray[np.bool_]
@@ -73,6 +74,18 @@ class Scene:
     def lesions(self) -> NDArray[np.int32]:
         """Lesions 1..n, in the box."""
         return self.tissue.lesions
+
+    @cached_property
+    def totals(self) -> Totals | None:
+        """Draws of what is said of all lesions together; None without draws."""
+        if self.spread is None:
+            return None
+        if not self.found.total_errors or not self.rows:
+            return of_found(self.spread)
+        burden = 100.0 * np.count_nonzero(self.lesions) / np.count_nonzero(self.liver)
+        longest = max(row.recist_long_mm for row in self.rows)
+        found = (burden, float(len(self.rows)), longest)
+        return of_all(self.spread, found, self.found.total_errors)
 
     @cached_property
     def segment_ml(self) -> FloatArray:

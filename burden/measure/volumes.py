@@ -26,8 +26,11 @@ def whole(scene: Scene) -> Iterator[Fact]:
     tumor = float(np.count_nonzero(scene.lesions)) * voxel
     spread = scene.spread
     yield number("liver.volume", "mL", liver, None if spread is None else spread.liver_ml, scene.source)
-    yield number("tumor.volume", "mL", tumor, None if spread is None else spread.tumor_ml, scene.source)
-    draws = None if spread is None else percent(spread.tumor_ml, spread.liver_ml)
+    totals = scene.totals
+    yield number("tumor.volume", "mL", tumor, None if totals is None else totals.tumor_ml, scene.source)
+    draws = None
+    if totals is not None and spread is not None:
+        draws = percent(totals.tumor_ml, spread.liver_ml)
     yield number("tumor.burden", "%", 100.0 * tumor / liver, draws, scene.source, BURDEN_IS)
 
 

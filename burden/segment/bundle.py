@@ -60,12 +60,15 @@ class Calibration:
     lesion_existence
         Intercept, weight of the mean lesion probability and weight of log10 mL of the logistic that
         gives the probability that a found lesion is one.
+    total_errors
+        See `burden.image.Segmentation`.
     """
 
     temperature: float
     liver_boundary_sd_mm: float
     lesion_boundary_sd_mm: float
     lesion_existence: tuple[float, float, float]
+    total_errors: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,4 +217,8 @@ def _calibration(block: dict[str, Any]) -> Calibration:
         liver_boundary_sd_mm=float(block["liver_boundary_sd_mm"]),
         lesion_boundary_sd_mm=float(block["lesion_boundary_sd_mm"]),
         lesion_existence=(intercept, probability, volume),
+        total_errors=tuple(
+            (float(burden), float(count), float(largest))
+            for burden, count, largest in block.get("total_errors", ())
+        ),
     )

@@ -83,6 +83,7 @@ def with_masks(
             separate=_tells_apart(lesions),
             lesion_probability=None,
             lesion_existence=None,
+            total_errors=(),
             lesion_boundary_sd_mm=0.0,
             findings=tuple(f for f in found.findings if f.code not in ABOUT_LESIONS),
         )

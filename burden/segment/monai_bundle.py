@@ -251,6 +251,7 @@ class BundleSegmenter:
             liver_boundary_sd_mm=self.bundle.calibration.liver_boundary_sd_mm,
             lesion_boundary_sd_mm=self.bundle.calibration.lesion_boundary_sd_mm,
             lesion_existence=self.bundle.calibration.lesion_existence,
+            total_errors=self.bundle.calibration.total_errors if volume.modality == "CT" else (),
             source=self.source,
             findings=findings + left_out,
         )

@@ -162,6 +162,14 @@ def _chances(
     return np.asarray(1 / (1 + np.exp(-score)))
 
 
+def total_errors(images: Sequence[Examined]) -> list[list[float]]:
+    """How far off the totals of diseased CTs are, for `burden.image.Segmentation.total_errors`."""
+    facts = ("tumor.burden", "lesion.count", "lesion.largest_diameter")
+    told = [i.values for i in images if i.kind == "CT" and i.values and i.values["lesion.count"][1] > 0]
+    rows = [[np.sqrt(one[fact][0]) - np.sqrt(one[fact][1]) for fact in facts] for one in told]
+    return [[round(float(value), 3) for value in row] for row in rows]
+
+
 def summarise(images: Sequence[Examined]) -> dict[str, Any]:
     """Figures of images of one kind, for metadata.json and the model card."""
     lesions = [one for image in images for one in image.lesions]
