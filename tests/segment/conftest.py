@@ -274,4 +274,6 @@ def nnunet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-W", "ignore", script, out], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return next(out.glob("results/*/nnUNetTrainer__*"))
+    folder = next(out.glob("results/*/nnUNetTrainer__*"))
+    (folder / "burden.yaml").write_text("mirror: false  # eight times faster\n", encoding="utf-8")
+    return folder

@@ -90,7 +90,8 @@ def test_networks_of_the_white_list_run(name: str, tmp_path: Path) -> None:
         if name == "vista3d132"
         else {"liver": 1, "lesion": 2}
     )
-    say(folder, network={"name": name, "args": NETWORKS[name]}, spacing_mm=6, window=64 if name == "SwinUNETR" else 32,
+    window = 64 if name == "SwinUNETR" else 32
+    say(folder, network={"name": name, "args": NETWORKS[name]}, spacing_mm=6, window=window,
         intensity=[{"range": [-200, 300]}], labels=labels)  # fmt: skip
     rng = np.random.default_rng(0)
     angle = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
