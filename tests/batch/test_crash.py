@@ -28,8 +28,8 @@ from .checks import assert_nothing_half, rows_of
 
 MOMENTS = int(os.environ.get("BURDEN_CRASH_MOMENTS", "3"))
 VICTIMS = ("worker", "batch", "worker", "all", "worker")
-AT_START = 0.3
-"""Share of the moments that fall while the batch starts; the others follow a sign of work."""
+KINDS = {"any": 0.2, "sign of work": 0.4, "a folder being written": 0.4}
+"""What the clock of a moment starts at, and how often."""
 LONGEST = 12.0
 """Seconds from there; spread over all scales, so that a slow machine gets on too."""
 
@@ -99,9 +99,10 @@ def wait_for_a_moment(process: subprocess.Popen[bytes], out: Path, chance: np.ra
     """Sleep until a random moment; false where the process has ended before it came."""
     later = float(np.exp(chance.uniform(np.log(0.05), np.log(LONGEST))))
     until = time.monotonic() + later
-    if chance.random() > AT_START:
+    kind = chance.choice(list(KINDS), p=list(KINDS.values()))
+    if kind != "any":
         before = sign_of_work(out)
-        while sign_of_work(out) == before:
+        while not (sign_of_work(out) != before if kind == "sign of work" else is_writing(out)):
             if process.poll() is not None:
                 return False
             time.sleep(0.1)
@@ -118,9 +119,15 @@ def sign_of_work(out: Path) -> int:
     return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
+def is_writing(out: Path) -> bool:
+    """Whether a living process has a half-written folder."""
+    writers = [int(p.name.split(".")[-2]) for p in (out / "cases").glob(".P*.part")]
+    return any(psutil.pid_exists(pid) for pid in writers)
+
+
 def place(out: Path) -> str:
     """What the batch is at: for the account of where the kills fell."""
-    if any((out / "cases").glob(".*.part")):
+    if is_writing(out):
         return "writing a case"
     records = (json.loads(p.read_text()) for p in (out / "state").glob("[!.]*.json"))
     return "at work on a case" if any(r["state"] == "running" for r in records) else "between cases"
