@@ -55,6 +55,7 @@ def address(given: Any) -> Iterator[str]:
         told = ""
         while not told.endswith("}\n"):
             told += process.stdout.readline()
+        assert "url" in json.loads(told), told
         yield json.loads(told)["url"]
         process.terminate()
 
