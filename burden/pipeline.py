@@ -231,7 +231,7 @@ def _segment(job: Job, volume: Volume, progress: Progress) -> tuple[Segmentation
         entry = find_model(job.model)
         found = _loaded(entry)(volume, device=job.device, progress=progress)
         found = with_masks(found, liver, lesions, segments)
-        hashes = {p.name: _sha256(p) for p in sorted(entry.folder.rglob("*.safetensors"))}
+        hashes = {name: _sha256(path) for name, path in entry.weights.items()}
         model = {"id": entry.id, "sha256": hashes, **_errors(found)}
     return replace(found, findings=(*said, *found.findings)), model
 
@@ -297,6 +297,8 @@ def _manifest(
 
     volume = study.volume
     origin = volume.origin
+    # As `burden series` names them, so that they are found again: UID#2 is the second volume of one.
+    beside = {c.companion: c.uid for c in study.candidates if c.companion}
     return Manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
@@ -312,7 +314,7 @@ def _manifest(
             "spacing_mm": [round(s, 4) for s in volume.grid.spacing],
             "affine_lps": volume.grid.affine.round(6).tolist(),
             "companions": [
-                {"series_uid": c.origin.series_uid, "phase": c.phase, "sha256": c.origin.sha256}
+                {"series_uid": beside[c.phase], "phase": c.phase, "sha256": c.origin.sha256}
                 for c in study.companions
             ],
         },

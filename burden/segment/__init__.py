@@ -17,6 +17,8 @@ from burden.resources import shipped
 
 Progress = Callable[[str, float], None]
 
+WEIGHTS = (".safetensors", ".pt", ".pth", ".nii", ".nii.gz")
+
 
 class Segmenter(Protocol):
     """What every back end is once it is loaded.
@@ -90,6 +92,17 @@ class ModelEntry:
     text: str
     default: bool
     optional: bool = False
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """Files that decide what it answers: weights or results, by a name that is theirs alone."""
+        inside = sorted(self.folder.rglob("*")) if self.folder.is_dir() else [self.folder]
+        files = [p for p in inside if p.is_file() and p.name.endswith(WEIGHTS)]
+        names = [p.name for p in files]
+        return {
+            p.name if names.count(p.name) == 1 else p.relative_to(self.folder).as_posix(): p
+            for p in files
+        }
 
 
 def models() -> tuple[ModelEntry, ...]:

@@ -156,3 +156,17 @@ def test_the_folder_above_an_nnunet_says_which_to_give(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match="nnUNetTrainer__nnUNetPlans__3d_fullres"):
         find_model(str(tmp_path))
+
+
+def test_the_manifest_can_name_every_file_that_decides(tmp_path: Path) -> None:
+    """Folds hold files of one name; settings and logs decide nothing."""
+    for name in ("fold_0/checkpoint_final.pth", "fold_1/checkpoint_final.pth", "model.pt", "log.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "plans.json").write_text("{}", encoding="utf-8")
+    weights = find_model(str(tmp_path)).weights
+    assert set(weights) == {"fold_0/checkpoint_final.pth", "fold_1/checkpoint_final.pth", "model.pt"}
+    bundled = find_model(None).weights
+    assert bundled
+    assert all(path.suffix == ".safetensors" for path in bundled.values())
+    assert find_model("totalsegmentator").weights == {}
