@@ -197,6 +197,29 @@ def test_the_pipeline_hands_companions_to_measure(study, tmp_path, monkeypatch):
         assert [c.phase for c in reached.value.args[0]["companions"]] == expected
 
 
+def test_the_manifest_names_a_companion_so_that_it_is_found_again(study, make, tmp_path, monkeypatch):
+    """The second volume of a series by its name in `burden series`, not by the UID of both."""
+    from burden import pipeline
+
+    def look(*args, **kwargs):
+        raise ReachedError(args[4])
+
+    folder = study(tags={"TemporalPositionIdentifier": 1})
+    later = {"description": "arterial", "spacing": (1.0, 0.9, 5.0), "shape": (8, 8, 6)}
+    make("study/b", uid=ARTERIAL, tags={"TemporalPositionIdentifier": 2}, **later)
+    grid = read_study(folder).volume.grid
+    mask = tmp_path / "mask.nii.gz"
+    nib.Nifti1Image(np.ones(grid.shape, np.uint8), grid.ras).to_filename(mask)
+    monkeypatch.setattr(pipeline, "conclude", look)
+    job = {"liver": str(mask), "lesions": str(mask), "with_phase": (f"arterial={ARTERIAL}#2",)}
+    with pytest.raises(ReachedError) as reached:
+        pipeline.run(pipeline.Job(folder, tmp_path / "out", series=PORTAL, **job))
+    (said,) = reached.value.args[0].input["companions"]
+    assert (said["series_uid"], said["phase"]) == (f"{ARTERIAL}#2", "arterial")
+    again = read_study(folder, series=PORTAL, with_phase=[f"{said['phase']}={said['series_uid']}"])
+    assert again.companions[0].origin.sha256 == said["sha256"]
+
+
 def test_the_command_line_passes_it_on(study, tmp_path):
     arguments = ["run", str(study()), "--out", str(tmp_path / "out"), "--with-phase", "early=3"]
     done = CliRunner().invoke(cli, arguments)
