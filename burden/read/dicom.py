@@ -57,7 +57,9 @@ def look(source: Source) -> Found:
         text = f"{sum(broken.values())} DICOM file(s) have a damaged header and were left out."
         findings.append(Finding("damaged-files", "warning", text))
     if source.missing:
-        names = ", ".join(source.missing[:_SHOWN]) + (", ..." if len(source.missing) > _SHOWN else "")
+        # Two parts of each path are enough to find it; the first ones may name a patient.
+        ends = ["/".join(name.split("/")[-2:]) for name in source.missing[:_SHOWN]]
+        names = ", ".join(ends) + (", ..." if len(source.missing) > _SHOWN else "")
         count = f"{len(source.missing)} of {source.listed}"
         text = f"{count} images that the DICOMDIR lists are missing: {names}."
         findings.append(Finding("listed-files-missing", "warning", text))

@@ -191,9 +191,8 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice], volumes:
         findings += (Finding("burned-in-annotation", "warning", text),)
         reasons.append("a secondary capture")
     if words.region_of(first.file.description, first.file.body_part) == "elsewhere":
-        label = first.file.body_part or "by its description"
         text = (
-            f"The header names another part of the body ({label}). Such labels are often wrong; "
+            "The header names a part of the body without a liver. Such labels are often wrong; "
             "where this one is right no output is valid."
         )
         findings += (Finding("other-body-part", "warning", text),)

@@ -201,7 +201,7 @@ class TestDisc:
         study = read_study(root if whole else root / "DICOMDIR", series=None)
         (said,) = [f for f in study.findings if f.code == "listed-files-missing"]
         assert said.severity == "warning"
-        assert "1 of 5 images that the DICOMDIR lists are missing: PT000000/" in said.text
+        assert "1 of 5 images that the DICOMDIR lists are missing: SE000000/" in said.text
 
     def test_no_file_at_all(self, disc):
         root = disc(lambda root: [f.unlink() for f in images(root)])
