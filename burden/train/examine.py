@@ -57,7 +57,13 @@ class Examined:
 
 
 def examine(
-    pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 2, draws: int = 64
+    pack: Path,
+    bundle_folder: Path,
+    *,
+    repeats: int = 6,
+    seed: int = 2,
+    draws: int = 64,
+    modality: str = "CT",
 ) -> list[Examined]:
     """Segment and measure held-out images.
 
@@ -67,6 +73,8 @@ def examine(
         As for `burden.train.trials.trials`; the seed differs from the one calibrated with.
     draws : int
         Joint draws behind the intervals.
+    modality : str
+        "CT" or "MR".
     """
     from burden.segment.monai_bundle import from_bundle
 
@@ -75,6 +83,7 @@ def examine(
     return [
         examine_one(segmenter, trial, draws=draws)
         for trial in trials(pack, settings, repeats=repeats, seed=seed)
+        if trial.volume.modality == modality
     ]
 
 

@@ -29,14 +29,14 @@ def new_bundle(checkpoints: list[Path], folder: Path, *, pack: Path | None = Non
         The new bundle; replaced when there.
     pack : Path, optional
         Pack of the training data, by default ``pack.npz`` beside the checkpoints. When it holds the
-        held-out cases, the calibration is fitted on them; else that of the shipped bundle stays.
+        held-out cases, calibration and figures come from them; else those of the shipped bundle stay.
 
     Returns
     -------
     Path
         `folder`.
     """
-    from burden.train.calibrate import calibrate
+    from burden.train.finish import finish
     from burden.train.pack import load_pack
     from burden.train.settings import read_settings
 
@@ -47,7 +47,7 @@ def new_bundle(checkpoints: list[Path], folder: Path, *, pack: Path | None = Non
     pack = pack or checkpoints[0].with_name("pack.npz")
     held_out = set(read_settings(folder / "configs" / "train.yaml").held_out)
     if pack.exists() and held_out and held_out <= set(load_pack(pack)):
-        export([], folder, facts=calibrate(pack, folder))
+        finish(pack, folder)
     else:
         log.warning("held-out cases are not in the data: the calibration is that of the shipped bundle")
     return folder
