@@ -42,7 +42,7 @@ _IMAGE = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
     "FrameOfReferenceUID", "Modality", "ImagePositionPatient", "ImageOrientationPatient",
     "SliceThickness", "NumberOfFrames", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence", "BurnedInAnnotation",
+    "PerFrameFunctionalGroupsSequence", "BurnedInAnnotation", "DeidentificationMethodCodeSequence",
 )  # fmt: skip
 _FORMS = {  # what a value must look like; others are left out rather than passed on damaged
     "PatientBirthDate": r"\d{8}",
@@ -236,8 +236,11 @@ def _patient(image: Dataset) -> Dataset:
         text = text[: _LONGEST.get(keyword, 64)]
         if text or keyword in _EMPTY:
             setattr(out, keyword, text)
-    if out.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethod" not in out:
-        out.DeidentificationMethod = "As in the source images"
+    if out.get("PatientIdentityRemoved") == "YES":  # then one of two has to say how
+        if codes := image.get("DeidentificationMethodCodeSequence"):
+            out.DeidentificationMethodCodeSequence = codes
+        elif "DeidentificationMethod" not in out:
+            out.DeidentificationMethod = "As in the source images"
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
         setattr(out, keyword, str(getattr(image, keyword)))
     out.Modality = str(image.get("Modality") or "OT")

@@ -57,7 +57,7 @@ ODD = (
     (("PatientName", ""), ("PatientID", "")),
     (("PatientBirthDate", "1970"), ("StudyTime", "25 past")),
     (("PatientName", "山田^太郎"),),
-    (("PatientIdentityRemoved", "YES"),),
+    (("PatientIdentityRemoved", "YES"), ("DeidentificationMethod", "by hand")),
     (
         ("PatientAge", "055Y"),
         ("PatientSize", "1.68"),

@@ -187,6 +187,24 @@ def test_an_odd_source_costs_objects_not_the_run(
     assert record["findings"][-1]["text"] == found[0].text
 
 
+def test_a_source_hidden_before_still_says_how(
+    small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+) -> None:
+    case = filed(small(case_of("bilobar"), ORDERS[0]), tmp_path / "in")
+    code = pydicom.Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "113100", "DCM", "Basic Profile"
+    for codes in ([code], None):
+        for path in (tmp_path / "in").iterdir():
+            ds = pydicom.dcmread(path)
+            ds.PatientIdentityRemoved, ds.DeidentificationMethodCodeSequence = "YES", codes
+            ds.save_as(path)
+        seg = segmentation(case)
+        assert seg.PatientIdentityRemoved == "YES"
+        told = [one.CodeValue for one in seg.get("DeidentificationMethodCodeSequence") or ()]
+        assert told == (["113100"] if codes else [])
+        assert ("DeidentificationMethod" in seg) == (not codes)
+
+
 def test_a_zip_is_read_again(
     small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
