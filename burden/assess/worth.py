@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from burden.assess.decide import without_lesions
 from burden.assess.derive import derive
+from burden.assess.explain import fact_text
 from burden.assess.logic import Verdicts, evaluate, table_of
 from burden.assess.missing import missing_facts, outcomes
 from burden.assess.rulebook import RuleBook
@@ -34,7 +35,8 @@ def worth_of_facts(facts: Facts, books: Sequence[RuleBook]) -> tuple[Question, .
 
 def _question(fact_id: str, *ids: tuple[str, ...]) -> Question:
     entry = vocabulary()[fact_id]
-    return Question(fact_id, entry.ask or entry.text, entry.origin == "image", *ids)
+    text = entry.ask or fact_text(fact_id)
+    return Question(fact_id, text[:1].upper() + text[1:], entry.origin == "image", *ids)
 
 
 def _rank(row: Question) -> tuple[int, int, int]:

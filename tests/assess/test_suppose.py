@@ -96,6 +96,7 @@ def test_worth_of_the_last_fact_and_of_two(make_facts: Make) -> None:
     facts = make_facts(KNOWN | {"tumor.grade": "G1"})
     (burden,) = worth_of_facts(facts, MILAN)
     assert (burden.fact, burden.imaging) == ("tumor.burden", True)
+    assert burden.question == "Percent hepatic replacement"
     assert (burden.decides, burden.may_decide, burden.bears_on) == (("nelm.transplant.milan",), (), ())
     facts = make_facts(KNOWN | {"tumor.grade": "G1", "patient.age": None})
     rows = worth_of_facts(facts, MILAN)
