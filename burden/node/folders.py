@@ -262,7 +262,7 @@ def read_note(job: Path) -> Note:
 
 def write_note(job: Path, note: Note) -> None:
     """Replace the note of a study; there is the old one or the new one, never half of one."""
-    part = job / f".{NOTE}.{uuid.uuid4().hex}"
+    part = job.parent.parent / "tmp" / uuid.uuid4().hex
     _write(part, json.dumps(asdict(note), indent=1).encode())
     part.rename(job / NOTE)
     sync(job)

@@ -31,7 +31,7 @@ from burden.node.work import Worker
 
 _TICK_S = 0.2
 _ALIVE_S = 120.0
-_LOCK_WAIT_S = 6.0
+_LOCK_WAIT_S = 4.0
 _DOORS_S = 5.0
 
 

@@ -6,6 +6,7 @@ import gc
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,18 @@ def no_socket_is_left() -> Iterator[None]:
 @pytest.fixture
 def make_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
     """Start a node; keyword arguments are sections of its settings."""
+    yield from nodes(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Node]]:
+    """One node with the usual settings for the tests of a module that leave it as it was."""
+    for make in nodes(tmp_path_factory.mktemp("shared")):
+        yield cache(make)
+
+
+def nodes(tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    """`make_node`, and the end of all that it made."""
     made: list[Node] = []
 
     def make(start: bool = True, **sections: Any) -> Node:

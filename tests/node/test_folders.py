@@ -154,12 +154,16 @@ def test_contents_reach_the_disk_before_their_name_and_that_before_the_answer(
 
 
 def test_note_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_note(tmp_path, Note(KEY, tries=1))
+    Folders(tmp_path)
+    job = tmp_path / "sending" / KEY
+    job.mkdir()
+    write_note(job, Note(KEY, tries=1))
     for steps in range(6):
         with power_for(steps, monkeypatch), suppress(Cut):
-            write_note(tmp_path, Note(KEY, tries=2, sent=("a",)))
-        assert read_note(tmp_path).tries in (1, 2)
-    assert read_note(tmp_path) == Note(KEY, tries=2, sent=("a",))
+            write_note(job, Note(KEY, tries=2, sent=("a",)))
+        assert read_note(job).tries in (1, 2)
+        assert [p.name for p in job.iterdir()] == ["note.json"], "no litter in the study's folder"
+    assert read_note(job) == Note(KEY, tries=2, sent=("a",))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"key": 3, "unknown": 1}', '{"sent": 5}'])
