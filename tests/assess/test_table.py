@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -177,3 +179,54 @@ def test_a_million_patients_with_what_follows() -> None:
     print(f"{n / seconds:,.0f} Milan verdicts a second, deriving included")
     assert {-1, 0, 1} == set(np.unique(decided).tolist())
     assert n / seconds > 200_000
+
+
+def _rows(**choices: Any) -> list[Facts]:
+    """Every combination of values; None is a fact that is not given."""
+    rows = []
+    for values in itertools.product(*choices.values()):
+        given_facts = zip((key.replace("__", ".") for key in choices), values, strict=True)
+        rows.append(Facts(Fact(k, v, vocabulary()[k].unit, "typed in") for k, v in given_facts if v))
+    return rows
+
+
+def _exact(*points: float) -> list[Interval]:
+    return [Interval.exactly(p) for p in points]
+
+
+WIDE = Interval(0.0, 100.0)  # bounds that tell nothing are not the same as nothing given
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        _rows(
+            tumor__ki67=[*_exact(1, 2, 2.5, 3, 20, 20.5), WIDE, None],
+            tumor__mitoses=[*_exact(1, 2, 20, 21), WIDE, None],
+            tumor__differentiation=[Choice.of("well"), Choice.of("poor"), None],
+        ),
+        _rows(
+            lesion__count_right=[*_exact(0, 1), WIDE, None],
+            lesion__count_left=[*_exact(0, 1), WIDE, None],
+            frilling__type=[Choice.of("I"), Choice.of("II"), None],
+        ),
+        _rows(
+            debulk__right_hepatectomy__percent=[*_exact(99.8, 99.9, 100), Interval(99.9, 100), None],
+            flr__right_hepatectomy__percent=[*_exact(25, 40), None],
+            debulk__left_hepatectomy__percent=[*_exact(50, 99.9), None],
+            flr__left_hepatectomy__percent=[*_exact(60), None],
+        ),
+    ],
+    ids=["grade", "lobes", "remnant"],
+)
+def test_all_kinds_of_rows_in_one_table(rows: list[Facts]) -> None:
+    """Rows that a rule tells apart stay apart when they stand in one table."""
+    known = derive_table(_table(rows))
+    for row, facts in enumerate(rows):
+        alone = derive(facts)
+        for key in set(known.columns) | set(alone):
+            said = alone[key].value if key in alone else vocabulary()[key].everything
+            expected = said.options if isinstance(said, Choice) else said
+            if said == vocabulary()[key].everything:
+                expected = None
+            assert _read(known.columns.get(key), row) == expected, (key, facts)
