@@ -71,6 +71,8 @@ def test_assess_as_json_holds_what_the_report_holds(facts: Path) -> None:
     assert states["nelm.transplant.milan"] == "ruled out"
     assert states["nelm.resection.debulking"] == "eligible"
     assert {"book": "nelm.transplant.milan", "now": "no", "then": "yes"} in found["what_if"]
+    changes = [s for o in found["pathway"]["options"] for s in o["what_if"]]
+    assert not [s for s in changes if s.startswith("No single change") or "known to be yes" in s]
     first = found["pathway"]["questions"][0]
     assert first["decides"] or first["may_decide"]
     assert found["pathway"]["published"]["resection"]["arms"][0]["where"] == "Table 1"

@@ -191,6 +191,13 @@ def test_uncertain_is_not_missing(make_facts: Make) -> None:
     assert milan(make_facts(MILAN | {"tumor.burden": draws})).missing == ()
 
 
+def test_a_type_with_draws_is_uncertain_and_not_missing() -> None:
+    drawn = np.array(["I", "II"] * 20)
+    facts = Facts([Fact("frilling.type", Choice.of("I", "II"), "", "measured: test", drawn)])
+    (found,) = assess(facts, load_books(["simultaneous"]))
+    assert "frilling.type" not in found.missing
+
+
 def _any_facts() -> st.SearchStrategy[dict[str, Any]]:
     def value(fact_id: str) -> st.SearchStrategy[Any]:
         entry = vocabulary()[fact_id]

@@ -206,3 +206,7 @@ def test_scenarios_that_pull_apart_are_a_conflict(make_facts: Make) -> None:
     both = {"disease.one_lobe_bulk": "yes", "disease.rapid_bilobar_progression": "yes"}
     (found,) = assess(make_facts(both), load_books(["H1"]))
     assert found.conflicts == ()  # +++ and + are both for it
+    ssa = {"tumor.sstr_positive": "yes", "disease.liver_dominant": "yes"}
+    ssa |= {"disease.progressing_on_ssa": "yes", "disease.progressed_after_prrt": "yes"}
+    (found,) = assess(make_facts(ssa), load_books(["H1"]))
+    assert found.conflicts == ()  # both scenarios have TARE at -
