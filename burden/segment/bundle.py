@@ -60,6 +60,9 @@ class Calibration:
     lesion_existence
         Intercept, weight of the mean lesion probability and weight of log10 mL of the logistic that
         gives the probability that a found lesion is one.
+    lesion_share
+        A voxel of the liver is lesion where this share of its probability of being liver or lesion is
+        lesion's.
     total_errors
         See `burden.image.Segmentation`.
     """
@@ -68,6 +71,7 @@ class Calibration:
     liver_boundary_sd_mm: float
     lesion_boundary_sd_mm: float
     lesion_existence: tuple[float, float, float]
+    lesion_share: float = 0.5
     total_errors: tuple[tuple[float, float, float], ...] = ()
 
 
@@ -217,6 +221,7 @@ def _calibration(block: dict[str, Any]) -> Calibration:
         liver_boundary_sd_mm=float(block["liver_boundary_sd_mm"]),
         lesion_boundary_sd_mm=float(block["lesion_boundary_sd_mm"]),
         lesion_existence=(intercept, probability, volume),
+        lesion_share=float(block.get("lesion_share", 0.5)),
         total_errors=tuple(
             (float(burden), float(count), float(largest))
             for burden, count, largest in block.get("total_errors", ())

@@ -32,9 +32,11 @@ from burden.segment.survey import (
     MARGIN_MM,
     Box,
     Survey,
+    away_mm,
     box_of,
     box_on,
-    largest_component,
+    component_at,
+    finer,
     level_of,
     look_round,
     structures_of,
@@ -188,9 +190,10 @@ class BundleSegmenter:
             return None
         relative = relative_to_liver(raw, level_of(raw, coarse), is_mr=modality == "MR")
         both = torch.stack([image, relative])
-        shares, box = self._classify(both, box, modality, device, progress)
-        place = grid.crop([cut.start for cut in box], [cut.stop for cut in box])
-        return Seen(shares, place, box, coarse)
+        place = finer(coarse, image.shape)
+        shares, box = self._classify(both, box, place, modality, device, progress)
+        inside = grid.crop([cut.start for cut in box], [cut.stop for cut in box])
+        return Seen(shares, inside, box, coarse)
 
     def _net(self, plan: Network, device: str) -> torch.nn.Module:
         key = (plan.weights, device)
@@ -199,9 +202,18 @@ class BundleSegmenter:
         return self._loaded[key]
 
     def _classify(
-        self, image: torch.Tensor, box: Box, modality: str, device: str, progress: Progress
+        self,
+        image: torch.Tensor,
+        box: Box,
+        place: NDArray[np.bool_],
+        modality: str,
+        device: str,
+        progress: Progress,
     ) -> tuple[NDArray[np.float32], Box]:
-        """Calibrated probabilities in the box, which grows while the liver reaches its sides."""
+        """Calibrated probabilities in the box, which grows while the liver reaches its sides.
+
+        `place` is the coarse liver.
+        """
         import torch
 
         plan = self.bundle.fine if modality == "CT" else self.bundle.fine_mr
@@ -210,7 +222,9 @@ class BundleSegmenter:
         while True:
             inside = image[: plan.channels, box[0], box[1], box[2]]
             logits = slide(fine, inside, plan, device, lambda done: progress("segment", done))
-            wider = _wider(box, logits.argmax(0).numpy(), tuple(image.shape[1:]), plan.spacing_mm)
+            best = logits.argmax(0).numpy()
+            liver = component_at((best == LIVER) | (best == LESION), place[box])
+            wider = _wider(box, liver, tuple(image.shape[1:]), plan.spacing_mm)
             if wider == box or grown == 2:
                 scaled = logits / self.bundle.calibration.temperature
                 shares: NDArray[np.float32] = torch.softmax(scaled, 0).numpy()
@@ -229,13 +243,14 @@ class BundleSegmenter:
             progress("decide", value / len(shares))
             if value not in (LIVER, LESION):
                 named &= whole >= from_upright(shares[value], grid, local)
-        liver = filled(largest_component(named))
+        away = from_upright(away_mm(seen.coarse), seen.coarse.grid, local)
+        liver = filled(component_at(named & (away <= MARGIN_MM), away == 0))
         if liver.sum() * volume.grid.voxel_ml < LEAST_ML:
             return self._nothing(volume)
         probability = np.zeros(volume.grid.shape, np.float16)
         probability[native_box] = np.where(liver, lesion, 0)
         lesions, left_out = likely(
-            liver & named & (lesion > 0.5 * whole),
+            liver & named & (lesion > self.bundle.calibration.lesion_share * whole),
             lesion,
             self.bundle.calibration.lesion_existence,
             volume.grid.voxel_ml,
@@ -268,9 +283,8 @@ class BundleSegmenter:
         )
 
 
-def _wider(box: Box, best: NDArray[np.integer], shape: tuple[int, ...], spacing_mm: float) -> Box:
+def _wider(box: Box, liver: NDArray[np.bool_], shape: tuple[int, ...], spacing_mm: float) -> Box:
     """The box, grown on every side that the liver reaches although the image goes on beyond it."""
-    liver = largest_component((best == LIVER) | (best == LESION))
     more = int(2 * MARGIN_MM / spacing_mm)
     cuts = []
     for axis, cut in enumerate(box):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,9 +89,10 @@ def box_of(coarse: Survey, spacing_mm: float, shape: Sequence[int]) -> Box | Non
     step_mm = coarse.grid.spacing[0]
     if coarse.liver.sum() * coarse.grid.voxel_ml < LEAST_ML:
         return None
-    has_spleen = coarse.spleen.sum() * coarse.grid.voxel_ml > LEAST_ML
-    both = coarse.liver | coarse.spleen if has_spleen else coarse.liver
     margin, factor = MARGIN_MM / step_mm, step_mm / spacing_mm
+    beside = _beside(coarse.spleen, coarse.liver, margin)
+    has_spleen = beside and coarse.spleen.sum() * coarse.grid.voxel_ml > LEAST_ML
+    both = coarse.liver | coarse.spleen if has_spleen else coarse.liver
     spans = [(axis.min() - margin, axis.max() + 1 + margin) for axis in np.nonzero(both)]
     cuts = [
         slice(max(0, int(low * factor)), min(size, int(high * factor)))
@@ -100,15 +101,39 @@ def box_of(coarse: Survey, spacing_mm: float, shape: Sequence[int]) -> Box | Non
     return cuts[0], cuts[1], cuts[2]
 
 
+def _beside(spleen: NDArray[np.bool_], liver: NDArray[np.bool_], margin: float) -> bool:
+    """Whether a spleen lies at the height of the liver; in a pelvis it is none."""
+    spans = [np.flatnonzero(one.any(axis=(0, 1))) for one in (spleen, liver)]
+    return bool(
+        spans[0].size and spans[0][0] <= spans[1][-1] + margin and spans[0][-1] >= spans[1][0] - margin
+    )
+
+
+def away_mm(coarse: Survey) -> NDArray[np.float32]:
+    """Distance from the coarse liver on its own grid, 0 inside it."""
+    import edt
+
+    mask = np.ascontiguousarray(~coarse.liver)
+    distance: NDArray[np.float32] = edt.edt(mask, anisotropy=coarse.grid.spacing)
+    return distance
+
+
+def finer(coarse: Survey, shape: Sequence[int]) -> NDArray[np.bool_]:
+    """The coarse liver on the fine image, bool (i, j, k)."""
+    mask = coarse.liver
+    for axis in range(3):
+        mask = np.repeat(mask, -(-shape[axis] // coarse.liver.shape[axis]), axis)
+    return np.asarray(mask[: shape[0], : shape[1], : shape[2]])
+
+
 def level_of(raw: torch.Tensor, coarse: Survey) -> float:
     """Intensity of the parenchyma, from the inside of the coarse liver."""
     import torch
-    from scipy.ndimage import binary_erosion, zoom
+    from scipy.ndimage import binary_erosion
 
     inner = binary_erosion(coarse.liver)
     inner = inner if inner.any() else coarse.liver
-    factor = -(-raw.shape[0] // inner.shape[0])
-    mask = zoom(inner, factor, order=0)[: raw.shape[0], : raw.shape[1], : raw.shape[2]]
+    mask = finer(replace(coarse, liver=inner), raw.shape)
     return liver_level(raw[torch.from_numpy(mask)])
 
 
@@ -164,6 +189,20 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
     component: NDArray[np.bool_] = np.asarray(cc3d.largest_k(mask, k=1, connectivity=6)) > 0
     return component
+
+
+def component_at(mask: NDArray[np.bool_], place: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The 6-connected component with most voxels in `place`; the largest where none has any.
+
+    In a scan of the whole trunk a full bladder may look like a larger liver than the liver.
+    """
+    import cc3d
+
+    labels = cc3d.connected_components(mask, connectivity=6)
+    counts = np.bincount(labels[place & mask])
+    if counts.size == 0:
+        return largest_component(mask)
+    return np.asarray(labels == counts.argmax())
 
 
 def box_on(grid: Grid, other: Grid) -> Box:

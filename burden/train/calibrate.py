@@ -74,12 +74,14 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
     images = trials(pack, settings, repeats=repeats, seed=seed)
     seen = [look(segmenter, trial) for trial in images if trial.volume.modality == "CT"]
     temperature = fit_temperature(seen)
-    found = [_compare(one, temperature) for one in seen]
+    share = fit_share(seen, temperature)
+    found = [_compare(one, temperature, share) for one in seen]
     rows = np.concatenate([one["components"] for one in found])
     sound = [one for one in found if one["liver_dice"] > 0.5]
     return {
         "calibration": {
             "temperature": round(temperature, 3),
+            "lesion_share": share,
             "liver_boundary_sd_mm": _spread([one["liver_offset_mm"] for one in sound]),
             "lesion_boundary_sd_mm": _spread([one["lesion_offset_mm"] for one in sound]),
             "lesion_existence": np.round(fit_logistic(rows[:, :2], rows[:, 2]), 3).tolist(),
@@ -159,7 +161,23 @@ def fit_logistic(features: NDArray[np.float64], is_true: NDArray[np.float64]) ->
     return weights
 
 
-def _compare(seen: Seen, temperature: float) -> dict[str, Any]:
+def fit_share(seen: list[Seen], temperature: float) -> float:
+    """Share of the probability from which a voxel is lesion: the one with the best mean lesion Dice."""
+    diseased = [one for one in seen if (one.truth == LESION).any()]
+    shares = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+    scores = [np.mean([_lesion_dice(one, temperature, share) for one in diseased]) for share in shares]
+    return shares[int(np.argmax(scores))]
+
+
+def _lesion_dice(seen: Seen, temperature: float, share: float) -> float:
+    lesion, liver = (seen.logits[value].astype(np.float32) / temperature for value in (LESION, LIVER))
+    # lesion / (liver + lesion) > share, and more likely than background
+    chosen = lesion - liver > np.log(share / (1 - share))
+    chosen &= np.logaddexp(lesion, liver) > seen.logits[0].astype(np.float32) / temperature
+    return _dice(chosen, seen.truth == LESION)
+
+
+def _compare(seen: Seen, temperature: float, share: float = 0.5) -> dict[str, Any]:
     """What the fits need of one image, decided as the back end decides."""
     import torch
 
@@ -167,7 +185,7 @@ def _compare(seen: Seen, temperature: float) -> dict[str, Any]:
     whole = shares[LIVER] + shares[LESION]
     named = whole > shares[0]
     liver = filled(largest_component(named))
-    lesion = liver & named & (shares[LESION] > 0.5 * whole)
+    lesion = liver & named & (shares[LESION] > share * whole)
     true_lesion = seen.truth == LESION
     true_liver = true_lesion | (seen.truth == LIVER)
     components, pair = _match(lesion, true_lesion, shares[LESION])

@@ -297,3 +297,34 @@ def test_float_images_in_upright_order_are_not_written_to() -> None:
     grid = Grid.from_axes(data.shape, (1.0, 1.0, 2.0), (0, 0, 0))
     values, _ = to_upright(Volume(data.copy(), grid, "CT", Origin("phantom", "float")), 2.0)
     assert np.isfinite(values).all()
+
+
+def test_a_larger_structure_elsewhere_is_not_the_liver() -> None:
+    from burden.segment.survey import component_at
+
+    mask = np.zeros((40, 30, 20), bool)
+    mask[2:10, 2:10, 2:10] = True  # the liver
+    mask[15:38, 5:25, 2:18] = True  # a full bladder
+    place = np.zeros_like(mask)
+    place[3:12, 3:12, 3:12] = True
+    assert component_at(mask, place).sum() == 8**3
+    assert component_at(mask, np.zeros_like(mask)).sum() == 23 * 20 * 16
+    assert not component_at(np.zeros_like(mask), place).any()
+
+
+def test_a_spleen_far_below_the_liver_does_not_widen_the_box() -> None:
+    from burden.segment.survey import Survey, box_of
+
+    liver, spleen = np.zeros((30, 30, 60), bool), np.zeros((30, 30, 60), bool)
+    liver[5:15, 5:20, 40:55] = True
+    grid = Grid.from_axes(liver.shape, (4.0,) * 3, (0, 0, 0))
+    shares = np.zeros((9, *liver.shape), np.float32)
+    alone = box_of(Survey(shares, grid, liver, spleen), 2.0, (60, 60, 120))
+    spleen[20:28, 10:25, 5:15] = True
+    assert box_of(Survey(shares, grid, liver, spleen), 2.0, (60, 60, 120)) == alone
+    spleen[:] = False
+    spleen[20:28, 10:25, 42:52] = True
+    wider = box_of(Survey(shares, grid, liver, spleen), 2.0, (60, 60, 120))
+    assert wider is not None
+    assert alone is not None
+    assert wider[0].stop > alone[0].stop

@@ -188,3 +188,17 @@ def test_a_stage_starts_from_the_weights_of_another(pack: Path, config: Path, tm
     ema = torch.load(fine, weights_only=True)["ema"]
     assert all(torch.equal(value, ema[name]) for name, value in run.net.state_dict().items())
     assert run.step == 0
+
+
+def test_the_share_that_makes_the_best_lesions_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.full((20, 20, 20), LIVER, np.uint8)
+    truth[5:12, 5:12, 5:12] = LESION
+    logits = np.full((3, 20, 20, 20), -20, np.float16)
+    logits[LIVER] = 0
+    # lesions are called too small at one half: their voxels' shares lie about 0.42
+    logits[LESION] = np.where(truth == LESION, -0.3, -1.5) + rng.normal(0, 0.05, truth.shape)
+    seen = calibrate.Seen(logits, truth, [])
+    assert calibrate.fit_share([seen], 1.0) in (0.25, 0.3, 0.35, 0.4)
+    logits[LESION] = np.where(truth == LESION, 1.0, -0.15)
+    assert calibrate.fit_share([seen], 1.0) == 0.5
