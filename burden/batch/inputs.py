@@ -113,7 +113,7 @@ def _model(wanted: str | None) -> str:
     from burden.segment import find_model
 
     entry = find_model(wanted)
-    weights = [(p.name, _content(p)) for p in sorted(entry.folder.rglob("*.safetensors"))]
+    weights = sorted((name, _content(path)) for name, path in entry.weights.items())
     return f"{entry.id} {_short(weights)[:12]}"
 
 

@@ -131,7 +131,7 @@ def measure(
     liver_ml = float(np.count_nonzero(scene.liver)) * volume.grid.voxel_ml
     said = (*found.findings, *notes)
     known = {f.code for f in found.findings}  # reading may have said that slices are thick
-    about = check.findings(volume, found, liver_ml, cut, len(scene.rows), given=given)
+    about = check.findings(volume, found, liver_ml, cut, len(scene.rows), given=given, patient=patient)
     said += tuple(f for f in about if f.code not in known)
     said += tuple(not_measurable(volume, scene.rows))
     said += tuple(not_measured(found, scene.rows))

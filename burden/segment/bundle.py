@@ -86,7 +86,8 @@ class Bundle:
     structures
         Classes beside liver and lesion that it finds well enough to be given out.
     lesion_recall
-        Share of the lesions of held-out CTs that it found; 1 where the card does not say.
+        Share of the lesions of held-out CTs that it found, and of those of 10 mm or more; 1 where the
+        card does not say.
     """
 
     folder: Path
@@ -98,7 +99,7 @@ class Bundle:
     coarse: Network
     calibration: Calibration
     structures: tuple[str, ...] = ()
-    lesion_recall: float = 1.0
+    lesion_recall: tuple[float, float] = (1.0, 1.0)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -131,7 +132,7 @@ def read_bundle(folder: Path) -> Bundle:
             coarse=_network(plan["networks"]["coarse"]),
             calibration=_calibration(meta["calibration"]),
             structures=_structures(plan["structures"]),
-            lesion_recall=float(meta.get("held_out", {}).get("CT", {}).get("lesion_recall", 1.0)),
+            lesion_recall=_recall(meta.get("held_out", {}).get("CT", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
@@ -203,6 +204,11 @@ def _network(block: dict[str, Any]) -> Network:
         overlap=float(block["overlap"]),
         channels=int(block.get("channels", 1)),
     )
+
+
+def _recall(figures: dict[str, Any]) -> tuple[float, float]:
+    whole = float(figures.get("lesion_recall", 1.0))
+    return whole, float(figures.get("lesion_recall_10mm", whole))
 
 
 def _structures(names: list[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from burden.train.calibrate import calibrate
 from burden.train.card import draw_card
-from burden.train.examine import examine, summarise, total_errors
+from burden.train.examine import examine, summarise, total_errors, widening
 from burden.train.export import export
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,11 @@ def finish(pack: Path, bundle: Path, *, repeats: int = 3) -> dict[str, Any]:
     facts = calibrate(pack, bundle, repeats=repeats, seed=1)
     export([], bundle, facts=facts)
     log.info("calibrated")
-    first = examine(pack, bundle, repeats=repeats, seed=2, draws=0)
-    facts["calibration"]["total_errors"] = total_errors(first)
+    first = examine(pack, bundle, repeats=repeats, seed=2)
+    calibration = facts["calibration"]
+    calibration["total_errors"] = total_errors(first)
+    sd = calibration["liver_boundary_sd_mm"] * widening(first, "liver.volume")
+    calibration["liver_boundary_sd_mm"] = round(sd, 2)
     export([], bundle, facts=facts)
     log.info("errors of totals known")
     images = examine(pack, bundle, repeats=repeats, seed=3)

@@ -91,7 +91,7 @@ class Doubtful:
             lesion_boundary_sd_mm=1.9,
             lesion_existence=(-2.0, 4.0, 0.8),
             source="stand-in 1",
-            findings=misses(0.5),
+            findings=misses(0.5, 0.5),
         )
 
 

@@ -202,3 +202,19 @@ def test_the_share_that_makes_the_best_lesions_is_taken() -> None:
     assert calibrate.fit_share([seen], 1.0) in (0.25, 0.3, 0.35, 0.4)
     logits[LESION] = np.where(truth == LESION, 1.0, -0.15)
     assert calibrate.fit_share([seen], 1.0) == 0.5
+
+
+def test_intervals_grow_until_they_hold_the_truth_nine_times_in_ten() -> None:
+    from burden.train.examine import Examined, coverage, widening
+
+    def image(true: float, half: float) -> Examined:
+        found = (true, 100.0, 100.0 - half, 100.0 + half)
+        return Examined("x", "CT", 1.0, 1.0, {"liver.volume": found}, (), ())
+
+    errors = np.random.default_rng(0).normal(0, 10, 400)
+    narrow = [image(100 + error, 8.0) for error in errors]
+    factor = widening(narrow, "liver.volume")
+    assert factor == pytest.approx(10 * 1.645 / 8.0, rel=0.1)
+    grown = [image(100 + error, 8.0 * factor) for error in errors]
+    assert coverage(grown)["liver.volume"] == pytest.approx(0.9, abs=0.01)
+    assert widening([image(100 + error, 80.0) for error in errors], "liver.volume") == 1.0
