@@ -150,7 +150,7 @@ def test_contents_reach_the_disk_before_their_name_and_that_before_the_answer(
     assert done == ["tmp", "rename", "incoming", "incoming", "incoming"]
     done.clear()
     folders.complete(KEY)
-    assert done == [KEY, "rename", "incoming", "rename", "queued", "incoming"]
+    assert done == ["tmp", "rename", "incoming", "rename", "queued", "incoming"]
 
 
 def test_note_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

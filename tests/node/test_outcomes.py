@@ -299,8 +299,11 @@ def unreadable(s: Set) -> str:
     request.MessageID, request.AffectedSOPClassUID = 1, good.SOPClassUID
     request.AffectedSOPInstanceUID = "1.2.3"
     request.Priority, request.DataSet = 2, io.BytesIO(content[content.index(b"\x08\x00\x16\x00") :])
+    association._reactor_checkpoint.clear()  # or its own thread may take the answer
+    until(lambda: association._is_paused)
     association.dimse.send_msg(request, next(iter(association._accepted_cx)))
     _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
     association.release()
     still_works(node)
     return f"{told([0xC000])}, or 0x{answer.Status:04X} where it is another than announced"
