@@ -257,8 +257,9 @@ def _withdraw(
         elif hiding is not None and fact.id in (*_SEEN[1:], "tumor.burden"):
             ceiling = 100.0 if fact.id == "tumor.burden" else np.inf
             told = at_least_seen(fact, hiding, ceiling)
-            # The answer stays open, but its probability knows how far off such totals are.
-            yield replace(told, draws=fact.draws) if has_errors and fact.id in _TOTALS else told
+            # The answer stays open, but the range and P(met) know how far off such totals are.
+            known = has_errors and fact.id in _TOTALS
+            yield replace(told, draws=fact.draws, estimate=fact.estimate) if known else told
         else:
             yield fact
 

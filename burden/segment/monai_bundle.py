@@ -86,8 +86,9 @@ def misses(recall: float, of_large: float) -> tuple[Finding, ...]:
         return ()
     text = (
         f"This model overlooks lesions: on held-out CTs it found {recall:.0%} of them, {of_large:.0%} "
-        "of those of 10 mm or more. Tumor volume, burden, count and sizes are lower bounds; a better "
-        "mask can take its place (--lesions)."
+        "of those of 10 mm or more. The ranges of tumor volume, burden, count and largest size allow "
+        "for that, and what more tumor could change stays open; a better mask can take its place "
+        "(--lesions)."
     )
     return (Finding("lesions-overlooked", "warning", text, HIDDEN),)
 

@@ -120,13 +120,23 @@ def said(facts: Facts, fact_id: str, *, natural: tuple[float, float] = (0.0, mat
     return Said(span(low, high, fact.unit), range="bounds", note=fact.note)
 
 
+GROUPS = {
+    "flr": "future liver remnants",
+    "segment": "all segment volumes",
+    "frilling": "Frilling type",
+    "debulk": "share removed by each plan",
+    "tumor.burden_": "burden of each hemiliver",
+    "lesion.count_": "lesions of each hemiliver",
+    "lesion.min_distance_": "smallest distances of lesions",
+}
+"""What groups of facts are called, by what stands before the star."""
+
+
 def name_of(fact_id: str) -> str:
     """What a fact is called for people; for a prefix ``liver.*`` the group it stands for."""
     if fact_id.endswith("*"):
         group = fact_id.rstrip("*").rstrip(".")
-        return {"flr": "future liver remnants", "segment": "all segment volumes"}.get(
-            group, f"all values of {group.replace('.', ' ').replace('_', ' ')}"
-        )
+        return GROUPS.get(group, f"all values of {group.replace('.', ' ').replace('_', ' ').strip()}")
     try:
         text = vocabulary()[fact_id].text
     except RuleError:
