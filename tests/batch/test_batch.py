@@ -218,8 +218,9 @@ def test_ctrl_c_stops_with_130_and_loses_only_the_case_at_work(queue: Queue, tmp
     out = tmp_path / "o"
     # A job started in the background ignores Ctrl-C, and so would its children.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command = [sys.executable, "-c", code + "from burden.cli import main; main()", "batch",
-               str(queue(3)), "-o", str(out), "--draws", "0", "--book", "milan", "--workers", "1"]  # fmt: skip
+    code += "from burden.cli import main; main()"
+    command = [sys.executable, "-c", code, "batch", str(queue(3)),
+               "-o", str(out), "--draws", "0", "--book", "milan", "--workers", "1"]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (out / "state" / "P00.json").exists():
         assert process.poll() is None
