@@ -44,6 +44,7 @@ SYNTAXES = [
 ]
 KINDS: dict[str, tuple[type, int, int, int]] = {  # stored type, bits stored, least, most
     "8 bit unsigned": (np.uint8, 8, 0, 255),
+    "8 bit signed": (np.int8, 8, -128, 127),
     "12 bit unsigned": (np.uint16, 12, 0, 4095),
     "12 bit signed": (np.int16, 12, -2048, 2047),
     "16 bit unsigned": (np.uint16, 16, 0, 33000),
