@@ -301,8 +301,13 @@ def unreadable(s: Set) -> str:
     request.Priority, request.DataSet = 2, io.BytesIO(content[content.index(b"\x08\x00\x16\x00") :])
     association._reactor_checkpoint.clear()  # or its own thread may take the answer
     until(lambda: association._is_paused)
+    # Its own thread would now and then take the answer first.
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.01)
     association.dimse.send_msg(request, next(iter(association._accepted_cx)))
     _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
     association._reactor_checkpoint.set()
     association.release()
     still_works(node)

@@ -33,12 +33,13 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "models").mkdir()
     torch.manual_seed(3)
     hashes = {}
-    for stage in ("coarse", "fine"):
-        net = folded_unet(TINY)
+    for stage in ("coarse", "fine", "fine_mr"):
+        net = folded_unet(TINY, channels=1 if stage == "coarse" else 2)
         final = net.unet.final_conv
         with torch.no_grad():
             final.weight.mul_(3)
             final.bias.view(9, 8)[1] += 2.0
+            final.bias.view(9, 8)[2] += 1.5
         path = folder / "models" / f"{stage}.safetensors"
         save_file({name: value.half().contiguous() for name, value in net.state_dict().items()}, path)
         hashes[f"models/{stage}.safetensors"] = sha256_of(path)
