@@ -242,6 +242,7 @@ def _errors(found: Segmentation) -> dict[str, Any]:
         "liver_boundary_sd_mm": found.liver_boundary_sd_mm,
         "lesion_boundary_sd_mm": found.lesion_boundary_sd_mm,
         "lesions_may_be_false": found.lesion_existence is not None,
+        "total_errors": [list(row) for row in found.total_errors],
     }
 
 

@@ -30,7 +30,7 @@ NEAR_MM = 20.0
 CUT_CODE = "liver-cut-by-field-of-view"
 BLIND_CODE = "non-contrast-ct"
 HIDING_CODES = (BLIND_CODE, "lesions-overlooked")
-"""Findings by which lesions were missed, so that what was measured of them is a lower bound."""
+"""Findings by which lesions were missed, so that what was measured of them is open upwards."""
 _LOST = (
     "tumor.burden*",
     "flr.*",

@@ -2,7 +2,8 @@
 
 The draws of single lesions know nothing of what was not found. A model that was held against
 truth on images it had never seen says by how much its totals were off there; each draw is off
-as one of those images was. Square roots make the errors of small and large burdens alike.
+as one of those images was, or, with the chance that n images leave for it, by more than any of them.
+Square roots make the errors of small and large burdens alike.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ def of_all(
 ) -> Totals:
     """Totals as far off as those of the model were on images it had never seen.
 
+    Of n + 1 images alike, the new one is the furthest off to either side with a chance of 1 / (n + 1).
+    There its burden lies anywhere between the worst seen and none, or all of the liver; count and
+    largest diameter stay those of the worst seen, for which no such end is known.
+
     Parameters
     ----------
     found
@@ -54,9 +59,11 @@ def of_all(
     errors
         One row an image: sqrt(true) - sqrt(found) of the same three.
     """
-    rows = np.array(sorted(errors), dtype=float)
-    place = ndtr(spread.luck) * len(rows) - 0.5
-    off = np.stack([np.interp(place, np.arange(len(rows)), column) for column in rows.T])
-    burden, count, largest = np.maximum(np.sqrt(found)[:, None] + off, 0.0) ** 2
+    roots = np.sqrt(found) + np.array(sorted(errors), dtype=float)
+    ends = np.array([[0.0], [10.0]]), roots[[0, -1], 1:]
+    least, most = np.concatenate(ends, axis=1)
+    rows = np.maximum(np.vstack([least, roots, most]), 0.0)
+    place = ndtr(spread.luck) * (len(rows) - 1)
+    burden, count, largest = (np.interp(place, np.arange(len(rows)), column) ** 2 for column in rows.T)
     tumor_ml = np.minimum(burden / 100.0, 1.0) * spread.liver_ml
     return Totals(tumor_ml, np.rint(count), largest)

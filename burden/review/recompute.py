@@ -99,6 +99,7 @@ def segmentation(base: Base, state: State, box: Box) -> Segmentation:
         lesion_existence=(-_SURE, 2.0 * _SURE, 0.0) if doubtful else None,
         liver_boundary_sd_mm=0.0 if trusted else float(model.get("liver_boundary_sd_mm", 0.0)),
         lesion_boundary_sd_mm=0.0 if trusted else float(model.get("lesion_boundary_sd_mm", 0.0)),
+        total_errors=() if trusted else tuple(tuple(row) for row in model.get("total_errors", ())),
         source=_source(base, state),
         findings=tuple(f for f in base.findings if f.code not in ended),
     )

@@ -57,7 +57,7 @@ LEAST_CHANCE = 0.3
 """Components less likely to be lesions are left out; on held-out cases this took away the false
 lesions of healthy livers and raised the lesion Dice."""
 GOOD_RECALL = 0.85
-"""A model that finds a smaller share of the lesions of 10 mm or more gives lower bounds only."""
+"""A model that finds a smaller share of the lesions of 10 mm or more leaves its totals open upwards."""
 HIDDEN = (
     "frilling.*",
     "debulk.*",
@@ -76,7 +76,7 @@ UNSOUND_ON_MR = Finding(
 
 
 def misses(recall: float, of_large: float) -> tuple[Finding, ...]:
-    """What to say of a model that overlooks lesions: what it finds is a lower bound.
+    """What to say of a model that overlooks lesions: what it finds may not be all.
 
     The draws move the surfaces of what was found; they know nothing of what was not, so a burden
     called far too low would look certain. `recall` is of all lesions, `of_large` of those of 10 mm

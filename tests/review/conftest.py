@@ -90,6 +90,7 @@ class Doubtful:
             liver_boundary_sd_mm=1.1,
             lesion_boundary_sd_mm=1.9,
             lesion_existence=(-2.0, 4.0, 0.8),
+            total_errors=((-0.2, -0.3, -0.1), (0.1, 0.2, 0.0), (0.6, 1.0, 0.4)),
             source="stand-in 1",
             findings=misses(0.5, 0.5),
         )

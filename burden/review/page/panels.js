@@ -147,7 +147,7 @@ export function showDeclaration(app) {
     return;
   }
   const why = app.told.overlooks
-    ? "The model overlooks lesions, so tumor numbers are lower bounds until you say this."
+    ? "The model overlooks lesions, so tumor numbers stay open upwards until you say this."
     : "Goes into the record: the masks then count as drawn by you.";
   box.replaceChildren(make("button", { id: "declare-it", title: why, onclick: () => app.do("complete", { complete: true }) },
     "I have looked through the whole liver: its outline is right and all lesions are marked"),
