@@ -100,14 +100,21 @@ def with_unit(number: float, unit: str) -> str:
 def _number_text(fact: Fact, value: Interval) -> str:
     if value.is_unknown:
         return "not known"
+    if value.is_exact and isinstance(fact.best, float | int):
+        return with_unit(fact.best, fact.unit)
+    low, high = _rough(value.low), _rough(value.high)
     if isinstance(fact.best, float | int):
-        text = with_unit(fact.best, fact.unit)
-        return text if value.is_exact else f"{text} ({value.low:.4g} to {value.high:.4g})"
+        return f"{with_unit(_rough(fact.best), fact.unit)} ({low:.4g} to {high:.4g})"
     if math.isinf(value.high):
-        return f"at least {with_unit(value.low, fact.unit)}"
+        return f"at least {with_unit(low, fact.unit)}"
     if math.isinf(value.low):
-        return f"at most {with_unit(value.high, fact.unit)}"
-    return f"{value.low:.4g} to {with_unit(value.high, fact.unit)}"
+        return f"at most {with_unit(high, fact.unit)}"
+    return f"{low:.4g} to {with_unit(high, fact.unit)}"
+
+
+def _rough(number: float) -> float:
+    """A number that is not known exactly, to one decimal, and below 1 to two digits."""
+    return float(f"{number:.2g}") if abs(number) < 1 else round(number, 1)
 
 
 def fact_text(fact_id: str) -> str:

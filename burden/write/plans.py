@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from burden.case import Case
-from burden.facts import Facts, Interval
 from burden.write.words import PLANS, number, percent
 
-TARGETS = (70.0, 90.0)  # debulking: liberal and traditional (B5: S1, S2)
-_SURE = 0.99
 _LABEL = 0.035  # half the room that a number takes, as a share of the picture's side
 _AROUND = tuple(
     (math.cos(math.radians(a)), math.sin(math.radians(a))) for a in (45, 0, 90, 315, 135, 270, 180, 225)
@@ -82,10 +79,9 @@ def plans_of(case: Case) -> Plans | None:
         f"Plans are unions of Couinaud segments with wedges and ablations; at least {least:g} % of the "
         "liver without tumor is to stay. Anatomy, vessels and the patient are for the surgeon to judge."
     )
-    given = [_given(answer, plans, least) for answer in case.planned.get("answers", ())]
-    answers = given or [_answer(case.facts, plans, target, least) for target in TARGETS]
+    answers = tuple(_answer(one, plans, least) for one in case.planned.get("answers", ()))
     notes = (*_staged(case), *_minima(case), note)
-    return Plans(tuple(answers), rows, _points(plans), tuple(front), least / 100, notes)
+    return Plans(answers, rows, _points(plans), tuple(front), least / 100, notes)
 
 
 def why_no_plans(case: Case) -> str:
@@ -121,24 +117,7 @@ def _growth(growth: Mapping[str, Any]) -> str:
     return f"+{number(growth['points'], '%')} points: {weeks:g} weeks at 2 a week; {growth['method']}"
 
 
-def _answer(facts: Facts, plans: Sequence[Plan], target: float, least: float) -> tuple[str, str, str]:
-    """Whether a share of the tumor can be cleared with enough liver left, and by which plan."""
-    question = _question(target, least)
-    volume = facts.get("tumor.volume")
-    if volume is not None and isinstance(volume.value, Interval) and math.isinf(volume.value.high):
-        return question, "unknown", "not all of the tumor was seen"
-    able = [p for p in plans if p["debulked_percent"] >= target]
-    if not able:
-        most = max(p["debulked_percent"] for p in plans)
-        return question, "no", f"no plan clears more than {_percent(most)}"
-    sure = max(able, key=lambda p: (_chance(p), p["flr_percent"]))
-    chance = _chance(sure)
-    answer = "yes" if chance >= _SURE else "no" if chance <= 1 - _SURE else "unknown"
-    told = f"{sure['name']}: {_percent(sure['debulked_percent'])}, FLR {_percent(sure['flr_percent'])}"
-    return question, answer, told + ("" if sure["p_flr_enough"] is None else f", P {percent(chance)}")
-
-
-def _given(answer: Mapping[str, Any], plans: Sequence[Plan], least: float) -> tuple[str, str, str]:
+def _answer(answer: Mapping[str, Any], plans: Sequence[Plan], least: float) -> tuple[str, str, str]:
     """What the search itself answered, with the figures of the plan where it is listed."""
     question = _question(answer["target_percent"], least)
     if answer["plan"] is None:
@@ -183,12 +162,6 @@ def _minima(case: Case) -> list[str]:
             f"{words} of at least {least:g} %, the published minimum {_LIVERS[kind]}. {'; '.join(told)}."
         ]
     return []
-
-
-def _chance(plan: Plan) -> float:
-    """Probability that enough liver stays; by the best value where there are no draws."""
-    p = plan["p_flr_enough"]
-    return float(plan["flr_percent"] >= plan["min_flr_percent"]) if p is None else float(p)
 
 
 def _percent(value: float) -> str:
