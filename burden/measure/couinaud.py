@@ -16,7 +16,7 @@ from functools import cache
 import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter, zoom
+from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates, uniform_filter, zoom
 
 from burden.grid import Grid
 from burden.resources import shipped
@@ -164,8 +164,8 @@ def to_native(
         field = np.asarray(zoom(gaussian_filter(field, 1.0), factor, order=1))
         better = field > best
         best[better], winner[better] = field[better], k + 1
-    segments = np.zeros(liver.shape, np.uint8)
-    place = (grid.world(np.argwhere(liver)) - coarse.origin) / (STEP_MM / FINER)
-    place = np.clip(np.round(place).astype(int), 0, np.array(winner.shape) - 1)
-    segments[liver] = winner[tuple(place.T)]
-    return segments
+    # Nearest point of the finer grid, for every native voxel at once.
+    steps = grid.affine[:3, :3] / (STEP_MM / FINER)
+    start = (grid.affine[:3, 3] - coarse.origin) / (STEP_MM / FINER)
+    near = affine_transform(winner, steps, start, liver.shape, order=0, mode="nearest")
+    return np.asarray(np.where(liver, near, 0), dtype=np.uint8)
