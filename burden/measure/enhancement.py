@@ -1,12 +1,12 @@
 """How lesions take up contrast: viable tissue, and its kinds in the arterial phase.
 
-CT only: an MR signal has no unit to set a limit in. Tissue is judged after smoothing by 1.5 mm.
-*Viable* is what reaches 40 HU, since dead tissue and fluid stay below it in a contrast phase; how
-sure that limit is (30 to 50 HU) is carried by the draws. Arterial kinds are held against the
-liver around: *hyper* and *hypo* by more than 10 HU, *necrotic* below the limit of viable tissue;
-*rim* is hyper tissue within 4 mm of a lesion's surface. The four are this program's definitions.
-mRECIST (Lencioni 2010) measures the longest diameter of viable tissue in the arterial phase that
-no larger piece of necrosis interrupts.
+CT only: an MR signal has no unit to set a limit in. Tissue is judged after smoothing by 1.5 mm
+within the lesion. *Viable* is what reaches 40 HU, since dead tissue and fluid stay below it in a
+contrast phase; how sure that limit is (30 to 50 HU) is carried by the draws. Arterial kinds are
+held against the liver around: *hyper* and *hypo* by more than 10 HU, *necrotic* below the limit of
+viable tissue; *rim* is hyper tissue within 4 mm of a lesion's surface. The four are this program's
+definitions. mRECIST (Lencioni 2010) measures the longest diameter of viable tissue in the arterial
+phase that no larger piece of necrosis interrupts.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def _uptake(
         return None
     spacing = tissue.grid.spacing
     filled = np.where(there, values, np.median(values[there & mine]))
-    soft = gaussian_filter(filled, SMOOTH_MM / np.array(spacing))
+    # Within the lesion alone: bright liver beside it would lend dead tissue a viable edge.
+    weight = gaussian_filter(mine.astype(np.float32), SMOOTH_MM / np.array(spacing))
+    soft = gaussian_filter(filled * mine, SMOOTH_MM / np.array(spacing)) / np.maximum(weight, 1e-6)
     inside = soft[mine]
     viable = np.array([np.mean(inside >= limit) for limit in LIMITS_HU])
     if liver is None:

@@ -377,3 +377,60 @@ def test_months_stable_is_a_fact_that_can_be_given(outs: tuple[Path, Path], tmp_
     facts, findings = checked_facts(tmp_path / "c" / "stable.yaml")
     assert facts["disease.months_stable"].best == record["months_stable"]
     assert not findings
+
+
+def two_phases(looks: tuple[str, str], folder: Path) -> None:
+    """Portal and arterial DICOM series of one liver in one frame, and its portal masks."""
+    import nibabel as nib
+    import pydicom
+
+    from burden.phantom import LesionSpec, Spec, make
+    from burden.phantom.dicom import write_series
+
+    lesions = tuple(
+        LesionSpec(look, segment=segment, diameters=(mm, mm, mm))
+        for look, segment, mm in zip(looks, (6, 3), (44.0, 30.0), strict=True)
+    )
+    spec = Spec(seed=3, spacing=(3.0, 3.0, 3.0), shape=(112, 96, 84), detail="plain", lesions=lesions)
+    uids: dict[str, str] = {}
+    for phase in ("portal", "arterial"):
+        made = make(replace(spec, phase=phase))
+        write_series(made, folder / "study" / phase, compress=False)
+        for path in sorted((folder / "study" / phase).iterdir()):
+            slice_ = pydicom.dcmread(path)
+            for name in ("StudyInstanceUID", "FrameOfReferenceUID"):
+                setattr(slice_, name, uids.setdefault(name, slice_[name].value))
+            slice_.save_as(path)
+        if phase == "portal":
+            for name, mask in (("liver", made.truth.liver), ("lesions", made.truth.lesions)):
+                image = nib.Nifti1Image(mask.data.astype(np.uint8), mask.grid.ras)
+                nib.save(image, folder / f"{name}.nii.gz")
+
+
+def test_mrecist_from_dicom_of_two_phases_to_the_answer(tmp_path: Path) -> None:
+    """Embolization killed the larger lesion and left its outline: stable by RECIST, PR by mRECIST."""
+    from click.testing import CliRunner
+
+    from burden.cli import cli
+
+    for name, looks in (
+        ("base", ("hyper_arterial", "hyper_arterial")),
+        ("follow", ("cystic", "hyper_arterial")),
+    ):
+        two_phases(looks, tmp_path / name)
+        masks = [f"--{m}={tmp_path / name / m}.nii.gz" for m in ("liver", "lesions")]
+        done = CliRunner().invoke(
+            cli, ["run", str(tmp_path / name / "study"), *masks, "-o", str(tmp_path / name / "out")]
+        )
+        assert done.exit_code == 0, done.output
+    folders = [str(tmp_path / name / "out") for name in ("base", "follow")]
+    done = CliRunner().invoke(
+        cli, ["compare", *folders, "--weeks", "8", "--json", "-o", str(tmp_path / "c")]
+    )
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record["recist"]["overall"] == "SD"
+    viable = record["mrecist"]
+    assert viable["overall"] == "PR"
+    assert viable["base_mm"] == pytest.approx(74.0, abs=8.0), "both lesions enhance"
+    assert viable["follow_mm"] == pytest.approx(30.0, abs=6.0), "only the smaller one still does"
