@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 INSIDE = Path(__file__).with_name("orthanc_inside.py")
+CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +49,22 @@ def program() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real browser without a window; skips loudly where there is none, fails in CI."""
+    if not CHROMIUM.exists():
+        assert os.environ.get("CI") != "true", f"CI needs {CHROMIUM}"
+        pytest.skip(f"NOT TESTED in a browser: there is no {CHROMIUM}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield chromium
+        chromium.close()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from .kit import as_bytes, c_store, multipart, tiny_study, to_archive, until
+from .kit import Node, as_bytes, c_store, multipart, tiny_study, to_archive, until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "node.md"
 OUTCOMES: dict[str, Callable[[Any], str]] = {}
@@ -380,12 +380,18 @@ def too_slow(s: Set) -> str:
     return "nothing: it is cut off and counts as a failed run"
 
 
-@row("SIGTERM, and the study that runs ends within `stop_within_s`")
-def stop_and_finish(s: Set) -> str:
-    node = s.node(stop_within_s=60)
+def stopped_while_it_runs(s: Set, *, stop_within_s: float) -> Node:
+    """A node that was told to stop in the middle of a study, and stopped."""
+    node = s.node(stop_within_s=stop_within_s)
     c_store(node.ports["dicom"], tiny_study("SLOW", 1))
     until(lambda: node.events("started"))
     assert node.stop() == 0
+    return node
+
+
+@row("SIGTERM, and the study that runs ends within `stop_within_s`")
+def stop_and_finish(s: Set) -> str:
+    node = stopped_while_it_runs(s, stop_within_s=60)
     assert node.counts() == {"sending": 1}
     with pytest.raises(ConnectionError):
         c_store(node.ports["dicom"], tiny_study("x", 1))
@@ -397,10 +403,7 @@ def stop_and_finish(s: Set) -> str:
 
 @row("SIGTERM, and it does not")
 def stop_and_requeue(s: Set) -> str:
-    node = s.node(stop_within_s=0)
-    c_store(node.ports["dicom"], tiny_study("SLOW", 1))
-    until(lambda: node.events("started"))
-    assert node.stop() == 0
+    node = stopped_while_it_runs(s, stop_within_s=0)
     assert node.counts() == {"queued": 1}
     node.start()
     node.done()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import select
 import subprocess
@@ -19,23 +18,7 @@ import pytest
 from burden.read import read_mask
 from burden.review.view import View
 
-CHROMIUM = Path("/usr/bin/chromium")
 LONG_MS = 240_000  # a machine under load
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        assert os.environ.get("CI") != "true", f"CI needs {CHROMIUM}"
-        pytest.skip(f"NOT TESTED in a browser: there is no {CHROMIUM}")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

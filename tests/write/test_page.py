@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +19,6 @@ from burden.findings import Finding
 from burden.write.page import render
 from burden.write.verdicts import verdict
 
-CHROMIUM = Path("/usr/bin/chromium")
 KINDS = ["solitary", "bilobar", "healthy", "truncated", "diffuse"]
 
 
@@ -291,21 +289,6 @@ def test_nothing_in_the_page_recommends(patient_page: Words) -> None:
 
 
 # --- how it stands in a browser -----------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        assert os.environ.get("CI") != "true", f"CI needs {CHROMIUM}"
-        pytest.skip(f"NOT TESTED in a browser: there is no {CHROMIUM}")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
