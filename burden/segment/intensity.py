@@ -25,23 +25,31 @@ def normalise_ct(hu: torch.Tensor) -> torch.Tensor:
 
 
 def normalise_mr(image: torch.Tensor) -> torch.Tensor:
-    """The 1st to 99.5th percentile of the body (above a tenth of the bright end) to [-1, 1].
+    """Square root of the 1st to 99.5th percentile of the body (above a twentieth of the bright end).
+
+    The root spreads the dark end, where fluid-bright sequences put the liver.
 
     Parameters
     ----------
     image : float (i, j, k)
         Air near zero, any scale.
+
+    Returns
+    -------
+    float (i, j, k)
+        -1 to 1.
     """
     import torch
 
     flat = image.reshape(-1)
     some = flat[:: max(1, flat.numel() // 200_000)]
-    body = some[some > 0.1 * torch.quantile(some, 0.99)]
+    body = some[some > 0.05 * torch.quantile(some, 0.99)]
     if body.numel() < 100:
         return torch.full_like(image, PAD)
     low, high = (float(torch.quantile(body, share)) for share in (0.01, 0.995))
-    low = min(low, 0.15 * high)
-    return ((image - low) * (2 / max(high - low, 1e-6)) - 1).clamp(-1, 1)
+    low = min(low, 0.02 * high)
+    share = ((image - low) / max(high - low, 1e-6)).clamp(0, 1)
+    return 2 * share.sqrt() - 1
 
 
 RELATIVE_HU = 60.0

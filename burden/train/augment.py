@@ -106,11 +106,14 @@ def scene(
     image = looks.mr_look(hu, classes, draw) if is_mr else looks.ct_look(hu, classes, recipe, draw)
     labels = classes
     if not draw.chance(recipe.healthy):
-        unit = draw.log_between(1.0, 3.0) if is_mr else 1.0
+        liver = classes == lesions.LIVER
+        level = float(image[liver].median()) if is_mr and bool(liver.any()) else 100.0
+        unit = draw.log_between(0.8, 3.0) * level / 100 if is_mr else 1.0
         look = lesions.draw_look(draw, recipe, unit, is_mr=is_mr)
-        places = (classes == lesions.LIVER).numpy()
+        places = liver.numpy()
         drawn = lesions.draw_lesions(places, draw, look, recipe.spacing_mm)
         image, labels = lesions.paint(image, classes, drawn, draw, recipe.spacing_mm)
+        image = image.clamp(min=2) if is_mr else image
     return looks.scan(image, recipe, draw, is_mr=is_mr), labels, is_mr
 
 
@@ -120,7 +123,7 @@ def _level(image: torch.Tensor, labels: torch.Tensor, draw: Draw, *, is_mr: bool
     if int(parenchyma.sum()) < 300:
         bright = float(image.max())
         return bright * draw.between(0.1, 0.8) if is_mr else draw.between(45, 130)
-    if draw.chance(0.4):
+    if draw.chance(0.6):
         level = intensity.liver_level(image[parenchyma | (labels == lesions.LESION)])
     else:
         level = float(image[parenchyma].median())

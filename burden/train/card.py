@@ -1,4 +1,4 @@
-"""Pictures for the model card: is a stated chance true, which lesions are found, is burden right."""
+"""Pictures for the model card: how good its answers are, and where it was worst."""
 
 from __future__ import annotations
 
@@ -55,4 +55,41 @@ def draw_card(images: Sequence[Examined], out: Path) -> Path:
     right.plot(burdens[:, 0], burdens[:, 1], "o", color="C0", ms=4)
     right.set(xlabel="true burden, %", ylabel="burden found, %", title="Burden")
     figure.savefig(out, dpi=110)
+    return out
+
+
+def draw_failures(images: Sequence[Examined], out: Path) -> Path:
+    """The held-out images that went worst, each where most was wrong: truth drawn out, found dashed.
+
+    Parameters
+    ----------
+    images : sequence of Examined
+        Of any kind; the four lowest lesion Dice and the two lowest liver Dice are shown.
+    out : Path
+        File to write.
+    """
+    from matplotlib.figure import Figure
+
+    seen = [image for image in images if image.view is not None]
+    by_lesion = sorted((i for i in seen if np.isfinite(i.lesion_dice)), key=lambda i: i.lesion_dice)[:4]
+    rest = [image for image in seen if image not in by_lesion]
+    worst = by_lesion + sorted(rest, key=lambda i: i.liver_dice)[:2]
+    figure = Figure(figsize=(10.5, 7.4), layout="constrained")
+    for panel, image in zip(figure.subplots(2, 3).flat, worst, strict=False):
+        assert image.view is not None  # noqa: S101 - chosen above
+        low, high = np.quantile(image.view.image, (0.02, 0.995))
+        window = (-60, 200) if "CT" in image.kind else (low, high)
+        panel.imshow(image.view.image.T, cmap="gray", vmin=window[0], vmax=window[1])
+        for labels, style in ((image.view.true, "solid"), (image.view.found, "dashed")):
+            for value, color in ((1, "#7fc97f"), (2, "#f0a04b")):
+                if (labels >= value).any():
+                    panel.contour(
+                        (labels >= value).T, [0.5], colors=color, linestyles=style, linewidths=1.1
+                    )
+        tumor = "" if np.isnan(image.lesion_dice) else f", lesions {image.lesion_dice:.2f}"
+        panel.set_title(f"{image.kind}: liver {image.liver_dice:.2f}{tumor}", fontsize=9)
+    for panel in figure.axes:
+        panel.set_axis_off()
+    figure.suptitle("Dice of the images that went worst; truth drawn out, found dashed", fontsize=10)
+    figure.savefig(out, dpi=100)
     return out

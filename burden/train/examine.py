@@ -33,6 +33,23 @@ BANDS_MM = (0.0, 10.0, 20.0, 50.0, np.inf)
 """Limits of the size bands of lesion recall: diameter of the sphere of the lesion's volume."""
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """The axial slice with the most wrong tumor, or the most wrong liver where there is no tumor.
+
+    Attributes
+    ----------
+    image : float (i, j)
+        HU or MR intensities.
+    true, found : uint8 (i, j)
+        0 outside, 1 liver, 2 lesion.
+    """
+
+    image: NDArray[np.floating]
+    true: NDArray[np.uint8]
+    found: NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class Examined:
     """One image: what was found, what is true.
@@ -45,6 +62,8 @@ class Examined:
         Each true lesion, and whether it was found.
     spots : tuple of (probability, true)
         Each found lesion, its stated chance of being one, and whether it is.
+    view : View, optional
+        Where most was wrong.
     """
 
     case: str
@@ -54,6 +73,7 @@ class Examined:
     values: dict[str, tuple[float, float, float, float]]
     lesions: tuple[tuple[float, bool], ...]
     spots: tuple[tuple[float, bool], ...]
+    view: View | None = None
 
 
 def examine(
@@ -103,7 +123,19 @@ def examine_one(segmenter: Segmenter, trial: Trial, *, draws: int) -> Examined:
         values=values,
         lesions=lesions,
         spots=spots,
+        view=_view(trial.volume.data, truth, found),
     )
+
+
+def _view(image: NDArray[np.generic], truth: Segmentation, found: Segmentation) -> View:
+    """The slice where most is wrong."""
+    true, said = (
+        (one.liver.data > 0).astype(np.uint8) + (one.lesions.data > 0) for one in (truth, found)
+    )
+    wrong = ((true == 2) != (said == 2)) if (true == 2).any() else true != said
+    worst = int(wrong.sum(axis=(0, 1)).argmax())
+    plane = np.array(image[:, :, worst], dtype=float)
+    return View(plane, true[:, :, worst].copy(), said[:, :, worst].copy())
 
 
 def _values(

@@ -26,11 +26,12 @@ LESION = CLASS_NAMES.index("lesion")
 
 PATTERNS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
     # name: share of patches, how many lesions, radius in mm
-    "few": (0.28, (1, 4), (2.0, 22.0)),
-    "many": (0.22, (5, 20), (2.5, 25.0)),
-    "miliary": (0.10, (25, 70), (1.5, 6.0)),
-    "cluster": (0.13, (5, 14), (5.0, 20.0)),
+    "few": (0.26, (1, 4), (2.0, 22.0)),
+    "many": (0.21, (5, 20), (2.5, 25.0)),
+    "miliary": (0.08, (25, 70), (1.5, 6.0)),
+    "cluster": (0.12, (5, 14), (5.0, 20.0)),
     "diffuse": (0.10, (30, 90), (5.0, 16.0)),
+    "replaced": (0.06, (80, 220), (6.0, 20.0)),
     "large": (0.17, (1, 3), (20.0, 60.0)),
 }
 """Disease patterns; the shares add up to 1."""
@@ -70,7 +71,7 @@ def draw_look(draw: Draw, recipe: Recipe, unit: float = 1.0, *, is_mr: bool = Fa
     Parameters
     ----------
     unit : float
-        1 for CT in HU; larger for the wider contrasts of MR.
+        1 for CT in HU; on MR what a contrast of 1 is in grey values.
     is_mr : bool
         On MR lesions are as often bright as dark; on CT the recipe says how often.
     """

@@ -11,6 +11,7 @@ from burden.train.recipe import PHASES
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from burden.train.draw import Draw
     from burden.train.recipe import Recipe
@@ -128,39 +129,63 @@ def _soft(field: torch.Tensor) -> torch.Tensor:
 
 
 def mr_look(hu: torch.Tensor, classes: torch.Tensor, draw: Draw) -> torch.Tensor:
-    """Remap a CT crop to a random MR contrast (the SynthSeg idea); air stays near 0, tissue 30-400."""
+    """Give a CT crop an MR contrast: T2-like, T1-like or random (the SynthSeg idea).
+
+    Air stays near 0, tissue lies between 2 and about 450. On T2 the liver is often a tenth of the
+    brightest fluid; a network that never saw that loses it.
+    """
     import torch
 
+    kind = draw.rng.choice(("T2", "T1", "random"), p=(0.4, 0.3, 0.3))
+    liver = {
+        "T2": draw.log_between(18, 110),
+        "T1": draw.between(110, 260),
+        "random": draw.log_between(30, 240),
+    }[kind]
     knots = np.array([-125, -100, -60, -10, 20, 60, 110, 170, 275], np.float32)
-    values = draw.rng.uniform(20, 300, knots.size).astype(np.float32)
-    values[0] = 0.0
-    values[1:3] = (
-        draw.between(10, 60) if draw.chance(0.5) else draw.between(150, 380)
-    )  # fat, suppressed or not
-    values[3:] = np.sort(values[3:]) if draw.chance(0.5) else values[3:]
-    values[-1] = draw.between(5, 80)  # bone
-    out = torch.from_numpy(np.interp(hu.numpy(), knots, values).astype(np.float32))
+    out = torch.from_numpy(np.interp(hu.numpy(), knots, _mr_curve(kind, liver, draw)).astype(np.float32))
     # Tissues of one density differ on MR: bowel, muscle and fat vary from place to place.
     shape = (hu.shape[0], hu.shape[1], hu.shape[2])
     out *= torch.exp(draw.between(0, 0.5) * draw.field(shape, draw.between(6, 20)))
-    liver = draw.between(60, 220)
-    levels = {
-        LIVER: liver,
-        IVC: draw.between(10, 350),
-        PORTAL: draw.between(10, 350),
-        GALLBLADDER: draw.between(20, 450),
-        SPLEEN: liver * draw.log_between(0.6, 2.5),
-        AORTA: draw.between(10, 350),
-        KIDNEYS: liver * draw.log_between(0.7, 2.8),
-    }
-    vein_gain = draw.between(-1.2, 1.2)
-    for value, level in levels.items():
+    vein_gain = draw.between(-1.2, 1.2) * liver / 120
+    for value, level in _mr_levels(kind, liver, draw).items():
         where = classes == value
         if bool(where.any()):
             middle = float(hu[where].median())
-            gain = vein_gain if value == LIVER else draw.between(-1, 1)
+            gain = vein_gain if value == LIVER else draw.between(-1, 1) * min(1.0, level / 100)
             out[where] = (level + (hu[where] - middle) * gain).clamp(min=2)
     return torch.where(hu < -115, out * 0.1, _soft(out) if draw.chance(0.5) else out)
+
+
+def _mr_curve(kind: str, liver: float, draw: Draw) -> NDArray[np.float32]:
+    """Grey values of what has no label, at nine densities from air to bone."""
+    fat = draw.between(10, 60) if draw.chance(0.5) else draw.between(150, 380)
+    if kind == "T2":
+        fluid, muscle = draw.between(150, 420), liver * draw.log_between(0.5, 1.3)
+        rest = [fluid, fluid * draw.between(0.5, 1), muscle, liver * draw.log_between(0.6, 2.5)]
+    elif kind == "T1":
+        fluid, muscle = draw.between(10, 70), liver * draw.between(0.35, 0.9)
+        rest = [fluid, 0.5 * (fluid + muscle), muscle, liver * draw.log_between(0.6, 1.4)]
+    else:
+        values = draw.rng.uniform(20, 300, 4)
+        rest = list(np.sort(values) if draw.chance(0.5) else values)
+    vessel, bone = draw.between(10, 350), draw.between(5, 80)
+    return np.array([0.0, fat, fat, *rest, vessel, bone], np.float32)
+
+
+def _mr_levels(kind: str, liver: float, draw: Draw) -> dict[int, float]:
+    """Grey value of each labelled organ."""
+    ranges = {
+        "T2": {GALLBLADDER: (200, 480), SPLEEN: (1.4, 4.0), KIDNEYS: (1.6, 5.0)},
+        "T1": {GALLBLADDER: (10, 350), SPLEEN: (0.4, 1.2), KIDNEYS: (0.5, 1.6)},
+        "random": {GALLBLADDER: (20, 450), SPLEEN: (0.6, 2.5), KIDNEYS: (0.7, 2.8)},
+    }[kind]
+    vessels = draw.between(5, 60) if kind == "T2" and draw.chance(0.6) else draw.between(10, 350)
+    levels = {value: vessels * draw.log_between(0.7, 1.4) for value in (IVC, PORTAL, AORTA)}
+    levels[GALLBLADDER] = draw.between(*ranges[GALLBLADDER])
+    for organ in (SPLEEN, KIDNEYS):
+        levels[organ] = liver * draw.log_between(*ranges[organ])
+    return {LIVER: liver} | levels
 
 
 def scan(image: torch.Tensor, recipe: Recipe, draw: Draw, *, is_mr: bool) -> torch.Tensor:
@@ -174,7 +199,7 @@ def scan(image: torch.Tensor, recipe: Recipe, draw: Draw, *, is_mr: bool) -> tor
         image = _thick_slices(image, draw, recipe.spacing_mm, is_mr)
     if is_mr:
         image = image * torch.exp(draw.between(0, 0.3) * draw.field(shape, draw.between(25, 60)))
-        noise = draw.log_between(1, 18)
+        noise = draw.log_between(0.7, 12)
         coarse = draw.field(shape, draw.between(1.2, 2.2)) if draw.chance(0.5) else draw.noise(shape)
         return (image + noise * coarse).abs()
     if draw.chance(0.7):

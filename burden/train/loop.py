@@ -49,7 +49,7 @@ def train(
     steps : int, optional
         Steps of each stage instead of a time. With neither, the settings' own number of steps.
     device : str
-        "auto", "cpu" or a torch device; bf16 is used on CUDA only.
+        "auto", "cpu" or a torch device; bf16 is used on CUDA and on CPUs that calculate in it.
     seed : int
         Seed of the weights and of every patch.
     config : Path, optional
@@ -96,6 +96,16 @@ def pick_device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
+def _has_bf16(device: str) -> bool:
+    """Whether bf16 is faster here: on CUDA, and on CPUs with instructions for it."""
+    import torch
+
+    if device.startswith("cuda"):
+        return True
+    has = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device == "cpu" and bool(has())
+
+
 def _packed(folder: Path, pack: Path) -> Path:
     """Pack once; a later run uses the pack that is there."""
     return pack if pack.exists() else pack_folder(folder, pack)
@@ -134,11 +144,12 @@ class _Run:
         saved = clock = time.monotonic()
         recent: list[float] = []
         while (progress := self._progress(limit_s, limit_steps)) < 1:
-            recent.append(self._one_step(cases, progress))
+            loss = self._one_step(cases, progress)
+            recent += [] if loss is None else [loss]
             now = time.monotonic()
             self.elapsed_s, clock = self.elapsed_s + now - clock, now
             if self.step % 20 == 0:
-                self._report(sum(recent) / len(recent), progress)
+                self._report(sum(recent) / max(1, len(recent)), progress)
                 recent.clear()
             if now - saved > save_every_s:
                 self._save()
@@ -152,8 +163,11 @@ class _Run:
         by_steps = self.step / limit_steps if limit_steps else 0.0
         return max(by_time, by_steps)
 
-    def _one_step(self, cases: list[augment.Healthy], progress: float) -> float:
-        """Draw a patch, take one optimiser step, update the averaged weights; returns the loss."""
+    def _one_step(self, cases: list[augment.Healthy], progress: float) -> float | None:
+        """Draw a patch, take one optimiser step, update the averaged weights.
+
+        Returns the loss; None where the step was left out.
+        """
         import torch
 
         draw = Draw(self.seed * 1000 + self.stage.factor, self.step)
@@ -166,15 +180,18 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = phase.learning_rate * warm_up * (1 - progress) ** self.stage.decay_power
             group["betas"] = (0.9, phase.beta2)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=_has_bf16(self.device)):
             logits = self.net(image[:, : self.stage.channels].to(self.device))
         weights = torch.tensor(phase.class_weights, dtype=torch.float32, device=self.device)
         loss = segmentation_loss(logits, target.to(self.device), weights)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), phase.clip)
-        self.optimiser.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), phase.clip)
         self.step += 1
+        if not bool(torch.isfinite(norm)):  # rare in bf16: one such step would spoil every weight
+            log.warning("%s step %d: gradient not finite, step left out", self.stage.name, self.step)
+            return None
+        self.optimiser.step()
         decay = min(phase.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, value in self.net.state_dict().items():

@@ -88,6 +88,25 @@ def test_fatty_liver_is_darker_than_spleen_now_and_then() -> None:
     assert 10 < below < 70
 
 
+def test_mr_livers_are_as_dark_as_on_t2_now_and_then() -> None:
+    """A tenth of the brightest tissue or less, and still apart from air in the network's input."""
+    one = case()
+    hu, classes = one.hu[0, 0] + augment.AIR_HU, one.classes[0, 0].byte()
+    shares = []
+    for step in range(60):
+        image = looks.mr_look(hu, classes, Draw(4, step))
+        assert bool(torch.isfinite(image).all())
+        assert float(image.min()) >= 0
+        shares.append(float(image[classes == LIVER].median() / image.max()))
+    assert min(shares) < 0.12
+    assert max(shares) > 0.6
+    dark = torch.full((8, 8, 8), 400.0)
+    dark[:4] = 30.0
+    dark[0] = 0.0
+    seen = normalise_mr(dark)
+    assert float(seen[2, 0, 0]) > float(seen[0, 0, 0]) + 0.4
+
+
 def test_window_and_percentiles() -> None:
     hu = torch.tensor([-1000.0, -125.0, 75.0, 275.0, 3000.0])
     assert normalise_ct(hu).tolist() == [-1, -1, 0, 1, 1]

@@ -83,6 +83,23 @@ def test_finished_run_does_nothing_more(pack: Path, config: Path, tmp_path: Path
     assert [state(path)["step"] for path in again] == before == [1, 1, 1]
 
 
+def test_a_step_without_a_finite_gradient_changes_no_weight(
+    pack: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = loop._Run(settings.read_settings(config).stages[1], tmp_path / "fine.pt", "cpu", 0)
+    cases = [loop.augment.prepare(*load_pack(pack)["one"], 1)]
+    assert run._one_step(cases, 0.0) is not None
+    before = {name: value.clone() for name, value in run.net.state_dict().items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "segmentation_loss", lambda logits, *_: (logits * torch.nan).sum())
+        assert run._one_step(cases, 0.0) is None
+    assert run.step == 2, "the next step draws another patch"
+    after = run.net.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert run._one_step(cases, 0.0) is not None
+    assert all(bool(torch.isfinite(value).all()) for value in run.ema.values())
+
+
 def test_new_bundle_holds_the_trained_network(pack: Path, config: Path, tmp_path: Path) -> None:
     checkpoints = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
     bundle = read_bundle(export.new_bundle(checkpoints, tmp_path / "bundle"))
@@ -218,3 +235,20 @@ def test_intervals_grow_until_they_hold_the_truth_nine_times_in_ten() -> None:
     grown = [image(100 + error, 8.0 * factor) for error in errors]
     assert coverage(grown)["liver.volume"] == pytest.approx(0.9, abs=0.01)
     assert widening([image(100 + error, 80.0) for error in errors], "liver.volume") == 1.0
+
+
+def test_the_worst_images_are_drawn_for_the_card(tmp_path: Path) -> None:
+    from burden.train.card import draw_failures
+    from burden.train.examine import Examined, View
+
+    true = np.zeros((30, 40), np.uint8)
+    true[5:25, 5:30] = 1
+    true[10:15, 10:15] = 2
+    found = np.where(true == 2, 1, true).astype(np.uint8)
+    views = [
+        Examined("x", kind, 0.9, dice, {}, (), (), View(50.0 * true, true, found))
+        for kind, dice in (("CT", 0.0), ("CT", 0.4), ("MR", 0.2), ("healthy CT", np.nan))
+    ]
+    out = draw_failures(views, tmp_path / "failures.png")
+    assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert out.stat().st_size > 20_000
