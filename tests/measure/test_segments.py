@@ -61,6 +61,25 @@ def test_shape_alone_finds_the_sides(seed: int) -> None:
     assert "shape" in alone.facts["segment.4.volume"].note
 
 
+def test_heavy_burden_changes_no_border() -> None:
+    """Half of the liver is tumor: its outline still tells the segments, and the remnant loses tumor."""
+    volume, found = healthy(1)
+    liver = found.liver.data > 0
+    places = volume.grid.world(np.argwhere(np.ones(liver.shape, bool))).reshape(*liver.shape, 3)
+    lesions = liver & (np.sin(places / 9.0).sum(-1) > 0.0)
+    bare = replace(found, segments=None, structures=None)
+    full = replace(bare, lesions=Labels(lesions.astype(np.uint8), volume.grid, {1: "lesion"}))
+    without, with_tumor = (measure(volume, one, Facts(), draws=0) for one in (bare, full))
+    burden = with_tumor.facts["tumor.burden"].best
+    assert isinstance(burden, float)
+    assert burden > 40
+    assert np.array_equal(without.segments.data, with_tumor.segments.data)
+    left = np.isin(with_tumor.segments.data, LEFT) & liver & ~lesions
+    remnant_ml = with_tumor.facts["flr.right_hepatectomy.volume"].best
+    caudate = (with_tumor.segments.data == 1) & liver & ~lesions
+    assert remnant_ml == pytest.approx((left | caudate).sum() * volume.grid.voxel_ml, rel=0.02)
+
+
 def test_landmarks_decide_the_border_where_they_are_known() -> None:
     volume, found = healthy(2)
     result = measure(volume, replace(found, segments=None), Facts(), draws=8)
