@@ -53,9 +53,9 @@ Progress = Callable[[str, float], None]
 
 TOUCH_MM2 = 100.0
 """A liver that meets a side of the box over more than this goes on beyond it."""
-LEAST_CHANCE = 0.3
-"""Components less likely to be lesions are left out; on held-out cases this took away the false
-lesions of healthy livers and raised the lesion Dice."""
+LEAST_CHANCE = 0.4
+"""Components less likely to be lesions are left out: the least that leaves a healthy held-out liver
+less than half a false lesion (one in fourteen true ones goes with them)."""
 GOOD_RECALL = 0.85
 """A model that finds a smaller share of the lesions of 10 mm or more leaves its totals open upwards."""
 HIDDEN = (
@@ -69,8 +69,8 @@ HIDDEN = (
 UNSOUND_ON_MR = Finding(
     "mr-model-unsound",
     "error",
-    "The model never saw a real MR; of three test MRs it found the liver well on one. Give liver and "
-    "lesion masks.",
+    "The model never saw a real MR; the livers of three test MRs it found with a Dice of 0.93, 0.84 and "
+    "0.73, their lesions nobody checked. Give liver and lesion masks.",
     ("*",),
 )
 

@@ -74,7 +74,7 @@ def draw_failures(images: Sequence[Examined], out: Path) -> Path:
     by_lesion = sorted((i for i in seen if np.isfinite(i.lesion_dice)), key=lambda i: i.lesion_dice)[:4]
     rest = [image for image in seen if image not in by_lesion]
     worst = by_lesion + sorted(rest, key=lambda i: i.liver_dice)[:2]
-    figure = Figure(figsize=(10.5, 7.4), layout="constrained")
+    figure = Figure(figsize=(10.5, 6.0), layout="constrained")
     for panel, image in zip(figure.subplots(2, 3).flat, worst, strict=False):
         assert image.view is not None  # noqa: S101 - chosen above
         low, high = np.quantile(image.view.image, (0.02, 0.995))

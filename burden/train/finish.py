@@ -24,7 +24,7 @@ def finish(pack: Path, bundle: Path, *, repeats: int = 3) -> dict[str, Any]:
     bundle : Path
         Bundle with weights; its metadata.json and the pictures of ``docs/`` are written.
     repeats : int
-        Diseased CTs of each held-out case to calibrate with; the two later rounds take twice as many.
+        Diseased CTs of each held-out case in each of the three rounds.
 
     Returns
     -------
@@ -34,15 +34,15 @@ def finish(pack: Path, bundle: Path, *, repeats: int = 3) -> dict[str, Any]:
     facts = calibrate(pack, bundle, repeats=repeats, seed=1)
     export([], bundle, facts=facts)
     log.info("calibrated")
-    first = examine(pack, bundle, repeats=2 * repeats, seed=2)
+    first = examine(pack, bundle, repeats=repeats, seed=2)
     calibration = facts["calibration"]
     calibration["total_errors"] = total_errors(first)
     sd = calibration["liver_boundary_sd_mm"] * widening(first, "liver.volume")
     calibration["liver_boundary_sd_mm"] = round(sd, 2)
     export([], bundle, facts=facts)
     log.info("errors of totals known")
-    images = examine(pack, bundle, repeats=2 * repeats, seed=3)
-    mr = examine(pack, bundle, repeats=2 * repeats, seed=3, draws=0, modality="MR")
+    images = examine(pack, bundle, repeats=repeats, seed=3)
+    mr = examine(pack, bundle, repeats=repeats, seed=3, draws=0, modality="MR")
     kinds = {kind: [image for image in images if image.kind == kind] for kind in ("CT", "healthy CT")}
     facts["held_out"] = {kind: summarise(found) for kind, found in (kinds | {"MR": mr}).items()}
     export([], bundle, facts=facts)
