@@ -123,7 +123,8 @@ class Fact:
         if self.draws is None or isinstance(self.value, Choice):
             return None
         draws = np.sort(self.draws.astype(np.float64))
-        if np.isinf(draws[[0, -1]]).any():  # nothing to interpolate between
+        # Nothing to interpolate between: there is no infinite half-way, and no 41.2 lesions.
+        if np.isinf(draws[[0, -1]]).any() or np.array_equal(draws, np.rint(draws)):
             low, mid, high = draws[[int(q * (len(draws) - 1) + 0.5) for q in (0.05, 0.5, 0.95)]]
         else:
             low, mid, high = np.quantile(draws, (0.05, 0.5, 0.95))

@@ -53,6 +53,8 @@ def test_what_is_not_known_has_no_best_value() -> None:
     )
     assert measured.best == 20
     assert measured.quantiles() == pytest.approx((18.2, 20, 21.8))
+    counted = Fact("lesion.count", Interval(3, 44), "", "x", draws=np.array([3.0, 4.0, 5.0, 44.0]))
+    assert counted.quantiles() == (3, 5, 44), "lesions are not counted in parts"
     gone = measured.invalidated("liver cut by the field of view")
     assert (gone.best, gone.value, gone.draws, gone.valid) == (None, ANYTHING, None, False)
 
