@@ -121,7 +121,8 @@ def _answer(answer: Mapping[str, Any], plans: Sequence[Plan], least: float) -> t
     """What the search itself answered, with the figures of the plan where it is listed."""
     question = _question(answer["target_percent"], least)
     if answer["plan"] is None:
-        return question, answer["answer"], "no plan clears that much"
+        seen = " of what was seen" if answer["answer"] == "unknown" else ""
+        return question, answer["answer"], f"no plan clears that much{seen}"
     told = str(answer["plan"])
     if listed := next((p for p in plans if p["name"] == answer["plan"]), None):
         told += f": {_percent(listed['debulked_percent'])}, FLR {_percent(listed['flr_percent'])}"
