@@ -30,7 +30,13 @@ PLAN: dict[str, Any] = {
 }  # fmt: skip
 SEARCH: dict[str, Any] = {
     "answers": [
-        {"question": "?", "target_percent": 70.0, "answer": "yes", "p": 1.0, "plan": "right hepatectomy"},
+        {
+            "question": "?",
+            "target_percent": 70.0,
+            "answer": "yes",
+            "p": 1.0,
+            "plan": "right hepatectomy",
+        },
         {"question": "?", "target_percent": 90.0, "answer": "no", "p": None, "plan": None},
     ]
 }
