@@ -256,7 +256,7 @@ def test_shipped_bundle_is_sound() -> None:
     bundle = read_bundle(shipped("models", "liver_burden_ctmr"))
     files = list(bundle.folder.rglob("*.safetensors"))
     assert len(files) == 3
-    assert sum(path.stat().st_size for path in files) < 20e6
+    assert sum(path.stat().st_size for path in files) < 40e6
     card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert "research use only" in card.lower()
     assert (bundle.folder / "LICENSE").is_file()

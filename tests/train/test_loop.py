@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +201,8 @@ def test_surface_offset_of_a_grown_ball(shift: float) -> None:
 
 def test_a_stage_starts_from_the_weights_of_another(pack: Path, config: Path, tmp_path: Path) -> None:
     (fine,) = loop.train(pack, tmp_path, steps=2, device="cpu", config=config, stage="fine")
-    stage = next(one for one in settings.read_settings(config).stages if one.name == "fine_mr")
+    stages = settings.read_settings(config).stages
+    stage = replace(next(one for one in stages if one.name == "fine_mr"), starts_from="fine")
     run = loop._Run(stage, tmp_path / "fine_mr.pt", "cpu", 0)
     ema = torch.load(fine, weights_only=True)["ema"]
     assert all(torch.equal(value, ema[name]) for name, value in run.net.state_dict().items())
