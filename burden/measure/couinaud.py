@@ -165,7 +165,8 @@ def to_native(
         better = field > best
         best[better], winner[better] = field[better], k + 1
     # Nearest point of the finer grid, for every native voxel at once.
-    steps = grid.affine[:3, :3] / (STEP_MM / FINER)
-    start = (grid.affine[:3, 3] - coarse.origin) / (STEP_MM / FINER)
+    finer = Grid.from_axes(winner.shape, (STEP_MM / FINER,) * 3, coarse.origin)
+    start = finer.index(grid.world(np.zeros(3)))
+    steps = (finer.index(grid.world(np.eye(3))) - start).T
     near = affine_transform(winner, steps, start, liver.shape, order=0, mode="nearest")
     return np.asarray(np.where(liver, near, 0), dtype=np.uint8)

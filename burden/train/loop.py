@@ -8,6 +8,7 @@ steps).
 from __future__ import annotations
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,7 @@ class _Run:
             now = time.monotonic()
             self.elapsed_s, clock = self.elapsed_s + now - clock, now
             if self.step % 20 == 0:
-                self._report(sum(recent) / max(1, len(recent)), progress)
+                self._report(sum(recent) / len(recent) if recent else math.nan, progress)
                 recent.clear()
             if now - saved > save_every_s:
                 self._save()
