@@ -123,6 +123,9 @@ def _sentence(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choi
     side = "below" if value.low < limit else "above" if value.low > limit else "at"
     unit = vocabulary()[fact_id].unit
     shown = f"{side} {with_unit(limit, unit)}"
+    best = known.best if known is not None else None
+    if isinstance(best, float | int) and best != limit and now.split(" (")[0] == with_unit(limit, unit):
+        now = f"just {'below' if best < limit else 'above'}"  # rounding must not hide the difference
     extra = _amount(facts, fact_id, limit)
     return f"{_capital(fact_text(fact_id))}: {verb} {shown} (now {now}){extra}."
 

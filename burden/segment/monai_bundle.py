@@ -18,7 +18,7 @@ import numpy as np
 from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels, Segmentation
-from burden.segment.bundle import Bundle, Network, load_network, read_bundle
+from burden.segment.bundle import Bundle, Calibration, Network, load_network, read_bundle
 from burden.segment.intensity import (
     normalise_ct,
     normalise_mr,
@@ -53,9 +53,6 @@ Progress = Callable[[str, float], None]
 
 TOUCH_MM2 = 100.0
 """A liver that meets a side of the box over more than this goes on beyond it."""
-LEAST_CHANCE = 0.4
-"""Components less likely to be lesions are left out: the least that leaves a healthy held-out liver
-less than half a false lesion (one in thirteen true ones goes with them)."""
 GOOD_RECALL = 0.85
 """A model that finds a smaller share of the lesions of 10 mm or more leaves its totals open upwards."""
 HIDDEN = (
@@ -256,7 +253,7 @@ class BundleSegmenter:
         lesions, left_out = likely(
             liver & named & (lesion > self.bundle.calibration.lesion_share * whole),
             lesion,
-            self.bundle.calibration.lesion_existence,
+            self.bundle.calibration,
             volume.grid.voxel_ml,
         )
         findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(*self.bundle.lesion_recall)
@@ -301,18 +298,18 @@ def _wider(box: Box, liver: NDArray[np.bool_], shape: tuple[int, ...], spacing_m
 def likely(
     lesions: NDArray[np.bool_],
     share: NDArray[np.float32],
-    existence: tuple[float, float, float],
+    calibration: Calibration,
     voxel_ml: float,
 ) -> tuple[NDArray[np.bool_], tuple[Finding, ...]]:
-    """Keep the components that are lesions with a chance of at least `LEAST_CHANCE`.
+    """Keep the components whose chance of being lesions is at least `Calibration.least_chance`.
 
     Parameters
     ----------
     lesions : bool (i, j, k)
     share : float (i, j, k)
         Lesion probability.
-    existence
-        Intercept, weight of the mean probability and of log10 mL of the logistic.
+    calibration
+        Its logistic gives the chance.
     voxel_ml
         Volume of a voxel.
 
@@ -326,16 +323,17 @@ def likely(
     labels = cc3d.connected_components(lesions, connectivity=26)
     counts = np.maximum(1, np.bincount(labels.ravel()))
     mean = np.bincount(labels.ravel(), weights=share.ravel()) / counts
-    intercept, probability, volume = existence
+    intercept, probability, volume = calibration.lesion_existence
     score = intercept + probability * mean + volume * np.log10(counts * voxel_ml)
-    keep = 1 / (1 + np.exp(-score)) >= LEAST_CHANCE
+    keep = 1 / (1 + np.exp(-score)) >= calibration.least_chance
     keep[0] = False
     kept: NDArray[np.bool_] = keep[labels]
     number, lost = len(keep) - 1 - int(keep.sum()), float((lesions & ~kept).sum()) * voxel_ml
     if number == 0:
         return kept, ()
     text = (
-        f"{number} spots ({lost:.1f} mL together) with a chance below {LEAST_CHANCE:.0%} of being "
+        f"{number} spots ({lost:.1f} mL together) with a chance below {calibration.least_chance:.0%} of "
+        "being "
         "lesions were left out."
     )
     return kept, (Finding("unlikely-lesions-left-out", "info", text),)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FOUND_OVERLAP = 0.1
 """A lesion counts as found, and a found one as true, when this part of it overlaps."""
+GOOD_PRECISION = 0.8
+"""Share of true ones among what is called lesion that a model should reach."""
 LEAST_VOXELS = 4
 """Smaller components are not counted as lesions (0.03 mL at 2 mm)."""
 
@@ -77,6 +79,7 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
     share = fit_share(seen, temperature)
     found = [_compare(one, temperature, share) for one in seen]
     rows = np.concatenate([one["components"] for one in found])
+    existence = fit_logistic(rows[:, :2], rows[:, 2])
     sound = [one for one in found if one["liver_dice"] > 0.5]
     return {
         "calibration": {
@@ -84,7 +87,8 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
             "lesion_share": share,
             "liver_boundary_sd_mm": _spread([one["liver_offset_mm"] for one in sound]),
             "lesion_boundary_sd_mm": _spread([one["lesion_offset_mm"] for one in sound]),
-            "lesion_existence": np.round(fit_logistic(rows[:, :2], rows[:, 2]), 3).tolist(),
+            "lesion_existence": np.round(existence, 3).tolist(),
+            "least_chance": fit_least_chance([one["components"] for one in found], existence),
         },
         "structures_dice_on_ct": _structures(seen),
     }
@@ -159,6 +163,28 @@ def fit_logistic(features: NDArray[np.float64], is_true: NDArray[np.float64]) ->
         curve = (design * (chance * (1 - chance))[:, None]).T @ design + pull
         weights = weights + np.linalg.solve(curve, slope)
     return weights
+
+
+def fit_least_chance(images: list[NDArray[np.float64]], existence: NDArray[np.float64]) -> float:
+    """Chance below which a found lesion is left out: the least that leaves four of five true.
+
+    In images without lesions it leaves less than half a false one each, too.
+
+    Parameters
+    ----------
+    images : list of float (n, 3)
+        Mean probability, log10 mL and truth (1 or 0) of the components of each image.
+    existence : float (3,)
+        The logistic of their chances.
+    """
+    chances = [1 / (1 + np.exp(-existence[0] - rows[:, :2] @ existence[1:])) for rows in images]
+    for least in np.arange(0.2, 0.8, 0.05):
+        kept = [rows[chance >= least, 2] for rows, chance in zip(images, chances, strict=True)]
+        free = [len(left) for rows, left in zip(images, kept, strict=True) if not rows[:, 2].any()]
+        together = np.concatenate(kept)
+        if together.size and together.mean() >= GOOD_PRECISION and (not free or np.mean(free) < 0.5):
+            return round(float(least), 2)
+    return 0.8
 
 
 def fit_share(seen: list[Seen], temperature: float) -> float:

@@ -1,14 +1,95 @@
-"""Pictures for the model card: how good its answers are, and where it was worst."""
+"""The measured part of a model card: figures, how good its answers are, where it was worst."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from burden.train.examine import BANDS_MM, Examined
+
+FIGURES = "<!-- figures: written by burden train -->", "<!-- end of figures -->"
+"""What `write_figures` replaces stands between these lines."""
+KINDS = {"CT": "CT with lesions", "healthy CT": "CT without", "MR": "MR-like"}
+COLUMNS = (
+    "images",
+    "liver Dice (worst)",
+    "lesion Dice",
+    "lesions found: all / 10 mm and more",
+    "precision",
+    "false lesions an image",
+    "burden, mean absolute / root mean square error (bias), points",
+)
+
+
+def write_figures(meta: dict[str, Any], card: Path) -> None:
+    """Put the figures of metadata.json into a card, between the lines of `FIGURES`.
+
+    Parameters
+    ----------
+    meta : dict
+        "held_out" as `burden.train.examine.summarise` makes it for each kind of image, and
+        "structures_dice_on_ct".
+    card : Path
+        Markdown; a card without those lines stays as it is.
+    """
+    before, start, rest = card.read_text(encoding="utf-8").partition(FIGURES[0])
+    _, end, after = rest.partition(FIGURES[1])
+    if start and end:
+        text = f"{before}{start}\n{_figures(meta)}\n{end}{after}"
+        card.write_text(text, encoding="utf-8")
+
+
+def _figures(meta: dict[str, Any]) -> str:
+    """A table of all kinds of images, then what is said of the diseased CTs alone."""
+    told = {kind: figures for kind, figures in meta["held_out"].items() if figures}
+    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    lines += [_row(KINDS[kind], figures) for kind, figures in told.items()]
+    ct, organs = told.get("CT", {}), meta.get("structures_dice_on_ct", {})
+    for name, key in (
+        ("Lesions found by diameter (mm)", "recall_by_size"),
+        (
+            "Lesions of 10 mm and more found by contrast-to-noise ratio",
+            "recall_10mm_by_contrast_to_noise",
+        ),
+    ):
+        bands = [
+            f"{band.removesuffix(' mm').replace('-inf', ' and more').replace('-', ' to ')}: "
+            f"{share:.0%} of {number}"
+            for band, (number, share) in ct.get(key, {}).items()
+        ]
+        lines += ["", f"{name}: {'; '.join(bands)}."] if bands else []
+    held = [
+        f"{fact.replace('.', ' ').replace('_', ' ')} {share:.0%}"
+        for fact, share in ct.get("coverage_90", {}).items()
+    ]
+    lines += ["", f"90 % intervals that hold the truth: {', '.join(held)}."] if held else []
+    dice = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in organs.items()]
+    lines += ["", f"Organs and vessels on CT (Dice): {', '.join(dice)}."] if dice else []
+    return "\n".join(lines)
+
+
+def _row(name: str, figures: dict[str, Any]) -> str:
+    """One kind of images; a dash for what could not be measured."""
+
+    def value(key: str, how: str = ".3f") -> str:
+        return format(figures[key], how) if key in figures else "-"
+
+    cells = (
+        name,
+        value("images", "d"),
+        f"{value('liver_dice')} ({value('worst_liver_dice')})",
+        value("lesion_dice"),
+        f"{value('lesion_recall', '.0%')} / {value('lesion_recall_10mm', '.0%')}",
+        value("lesion_precision", ".0%"),
+        value("false_lesions_per_image", ".2f"),
+        f"{value('burden_mean_absolute_error_points', '.1f')} / {value('burden_rmse_points', '.1f')} "
+        f"({value('burden_bias_points', '+.1f')})",
+    )
+    return "| " + " | ".join(cells) + " |"
 
 
 def draw_card(images: Sequence[Examined], out: Path) -> Path:
@@ -42,7 +123,7 @@ def draw_card(images: Sequence[Examined], out: Path) -> Path:
     )
     names, shares, counts = [], [], []
     for low, high in pairwise(BANDS_MM):
-        hits = [found for image in images for size, found in image.lesions if low <= size < high]
+        hits = [one.found for image in images for one in image.lesions if low <= one.diameter_mm < high]
         names.append(f"{low:g}-{high:g}" if np.isfinite(high) else f"> {low:g}")
         shares.append(np.mean(hits) if hits else 0.0)
         counts.append(len(hits))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from burden.train.calibrate import calibrate
-from burden.train.card import draw_card, draw_failures
+from burden.train.card import draw_card, draw_failures, write_figures
 from burden.train.examine import examine, summarise, total_errors, widening
 from burden.train.export import export
 
@@ -46,6 +46,7 @@ def finish(pack: Path, bundle: Path, *, repeats: int = 3) -> dict[str, Any]:
     kinds = {kind: [image for image in images if image.kind == kind] for kind in ("CT", "healthy CT")}
     facts["held_out"] = {kind: summarise(found) for kind, found in (kinds | {"MR": mr}).items()}
     export([], bundle, facts=facts)
+    write_figures(facts, bundle / "docs" / "README.md")
     draw_card(images, bundle / "docs" / "held_out.png")
     draw_failures([*images, *mr], bundle / "docs" / "failures.png")
     return facts

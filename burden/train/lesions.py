@@ -7,7 +7,7 @@ parenchyma: vessels, gallbladder and the outside are never painted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,12 +26,13 @@ LESION = CLASS_NAMES.index("lesion")
 
 PATTERNS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
     # name: share of patches, how many lesions, radius in mm
-    "few": (0.26, (1, 4), (2.0, 22.0)),
-    "many": (0.21, (5, 20), (2.5, 25.0)),
-    "miliary": (0.08, (25, 70), (1.5, 6.0)),
+    "few": (0.22, (1, 4), (2.0, 22.0)),
+    "many": (0.19, (5, 20), (2.5, 25.0)),
+    "miliary": (0.07, (25, 70), (1.5, 6.0)),
     "cluster": (0.12, (5, 14), (5.0, 20.0)),
-    "diffuse": (0.10, (30, 90), (5.0, 16.0)),
-    "replaced": (0.06, (80, 220), (6.0, 20.0)),
+    "diffuse": (0.11, (30, 90), (5.0, 16.0)),
+    "replaced": (0.07, (80, 220), (6.0, 20.0)),
+    "bulky": (0.05, (6, 16), (20.0, 45.0)),
     "large": (0.17, (1, 3), (20.0, 60.0)),
 }
 """Disease patterns; the shares add up to 1."""
@@ -39,7 +40,11 @@ PATTERNS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a patient's lesions look like; intensities are offsets from the liver, HU or MR units."""
+    """What a patient's lesions look like; intensities are offsets from the liver, HU or MR units.
+
+    A graded lesion differs little from the liver in its outer part, as necrotic metastases do: there
+    it has `shell` of its contrast, down to `depth` (part of the radius) and rising over `ramp` more.
+    """
 
     contrast: float
     core: float
@@ -48,6 +53,9 @@ class Look:
     texture: float
     edge_mm: float
     roughness: float
+    shell: float = 1.0
+    depth: float = 0.0
+    ramp: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +85,17 @@ def draw_look(draw: Draw, recipe: Recipe, unit: float = 1.0, *, is_mr: bool = Fa
     """
     dark = draw.chance(0.5 if is_mr else recipe.dark)
     cystic = dark and draw.chance(0.12)
+    graded = not cystic and draw.chance(0.4)
     strength = draw.between(55, 80) if cystic else draw.log_between(*recipe.contrast_hu)
+    strength = draw.between(35, 85) if graded and dark else strength
     contrast = -strength if dark else draw.between(15, 70)
     kinds = {"core": draw.chance(0.35), "rim": draw.chance(0.3), "dense": draw.chance(0.1)}
     return Look(
         contrast=contrast * unit,
-        core=unit * draw.between(-50, -10) if kinds["core"] and not cystic else 0.0,
+        shell=draw.between(0.2, 0.6) if graded else 1.0,
+        depth=draw.between(0, 0.4),
+        ramp=draw.between(0.1, 0.6),
+        core=unit * draw.between(-50, -10) if kinds["core"] and not (cystic or graded) else 0.0,
         rim=unit * draw.between(10, 60) if kinds["rim"] and not cystic else 0.0,
         dense=unit * draw.between(60, 250) if kinds["dense"] and not cystic else 0.0,
         texture=0.0 if cystic or draw.chance(0.4) else unit * draw.between(3, 15),
@@ -123,12 +136,13 @@ def _one(centre: NDArray[np.float64], radius: float, draw: Draw, patient: Look) 
     radii = radius * axes / np.prod(axes) ** (1 / 3)
     rotation, _ = np.linalg.qr(draw.rng.normal(size=(3, 3)))
     large = radius > 6
-    look = Look(
+    look = replace(
+        patient,
         contrast=patient.contrast * draw.between(0.75, 1.25),
+        shell=patient.shell if large else 1.0,
         core=patient.core if large else 0.0,
         rim=patient.rim if radius > 4 else 0.0,
         dense=patient.dense if large and draw.chance(0.6) else 0.0,
-        texture=patient.texture,
         edge_mm=min(patient.edge_mm, radius / 3),
         roughness=patient.roughness if large else patient.roughness / 2,
     )
@@ -219,7 +233,8 @@ def _profile(
     import torch
 
     look, radius = lesion.look, lesion.radius_mm
-    offset = look.contrast + look.texture * texture
+    deep = ((depth / radius - look.depth) / look.ramp).clamp(0, 1)
+    offset = look.contrast * (look.shell + (1 - look.shell) * deep) + look.texture * texture
     if look.core:
         offset = offset + look.core * torch.sigmoid((depth - 0.45 * radius) / (0.1 * radius))
     if look.rim:

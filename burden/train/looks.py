@@ -190,15 +190,13 @@ def _mr_levels(kind: str, liver: float, draw: Draw) -> dict[int, float]:
 
 def scan(image: torch.Tensor, recipe: Recipe, draw: Draw, *, is_mr: bool) -> torch.Tensor:
     """Blur, thick slices, bias field or gain, and noise."""
-    import torch
-
     shape = (image.shape[0], image.shape[1], image.shape[2])
     if draw.chance(0.3):
         image = image + draw.between(0, 0.8) * (_soft(image) - image)
     if draw.chance(0.5 if is_mr else recipe.thick):
         image = _thick_slices(image, draw, recipe.spacing_mm, is_mr)
     if is_mr:
-        image = image * torch.exp(draw.between(0, 0.3) * draw.field(shape, draw.between(25, 60)))
+        image = image * _coil(shape, draw)
         noise = draw.log_between(0.7, 12)
         coarse = draw.field(shape, draw.between(1.2, 2.2)) if draw.chance(0.5) else draw.noise(shape)
         return (image + noise * coarse).abs()
@@ -207,6 +205,18 @@ def scan(image: torch.Tensor, recipe: Recipe, draw: Draw, *, is_mr: bool) -> tor
         coarse = draw.field(shape, draw.between(1.2, 2.0)) if draw.chance(0.5) else draw.noise(shape)
         image = image + noise * coarse * (image > -110)
     return (image - 50) * draw.between(0.9, 1.1) + 50 + draw.between(-6, 6)
+
+
+def _coil(shape: tuple[int, int, int], draw: Draw) -> torch.Tensor:
+    """Sensitivity of the receive coils: smooth, and often several times higher near the surface."""
+    import torch
+
+    strength = draw.between(0, 0.3) if draw.chance(0.5) else draw.between(0.3, 0.7)
+    log_gain = strength * draw.field(shape, draw.between(25, 60))
+    for axis, size in enumerate(shape):
+        along = torch.linspace(-1, 1, size).reshape([-1 if one == axis else 1 for one in range(3)])
+        log_gain = log_gain + draw.between(-0.5, 0.5) * along
+    return torch.exp(log_gain)
 
 
 def _thick_slices(image: torch.Tensor, draw: Draw, spacing_mm: float, is_mr: bool) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from burden.errors import ModelError
 from burden.grid import Grid, reorder
 from burden.image import Origin, Segmentation, Volume
 from burden.resources import shipped
-from burden.segment.bundle import read_bundle, sha256_of
+from burden.segment.bundle import Calibration, read_bundle, sha256_of
 from burden.segment.monai_bundle import from_bundle, likely
 from burden.segment.network import folded_unet
 from burden.segment.sampling import from_upright, to_upright, upright_grid
@@ -276,11 +277,14 @@ def test_unlikely_lesions_are_left_out_and_counted() -> None:
         lesions[start : start + 5, 2:7, 2:7] = True
         share[start : start + 5, 2:7, 2:7] = chance
     # 1 mL each, so the logistic is over the mean probability alone: 0.9 -> 0.73, 0.5 -> 0.05
-    kept, findings = likely(lesions, share, (-8.0, 10.0, 1.0), 0.008)
+    calibration = Calibration(1.0, 1.0, 1.0, (-8.0, 10.0, 1.0), least_chance=0.4)
+    kept, findings = likely(lesions, share, calibration, 0.008)
     assert kept[:10].sum() == 125
     assert not kept[10:].any()
     assert "1 spots (1.0 mL together)" in findings[0].text
-    assert likely(kept, share, (-8.0, 10.0, 1.0), 0.008)[1] == ()
+    assert likely(kept, share, calibration, 0.008)[1] == ()
+    lenient = replace(calibration, least_chance=0.03)
+    assert likely(lesions, share, lenient, 0.008)[0].sum() == 250
 
 
 def test_a_model_that_overlooks_lesions_says_so() -> None:

@@ -254,3 +254,42 @@ def test_the_worst_images_are_drawn_for_the_card(tmp_path: Path) -> None:
     out = draw_failures(views, tmp_path / "failures.png")
     assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert out.stat().st_size > 20_000
+
+
+def test_the_card_takes_its_figures_from_what_was_measured(tmp_path: Path) -> None:
+    from burden.train.card import FIGURES, write_figures
+    from burden.train.examine import Examined, TrueLesion, summarise
+
+    lesions = (TrueLesion(12.0, 0.4, found=False), TrueLesion(30.0, 3.0, found=True))
+    values = {"tumor.burden": (10.0, 8.0, 5.0, 12.0)}
+    images = [Examined("x", "CT", 0.95, 0.6, values, lesions, ((0.9, True), (0.6, False)))]
+    healthy = [Examined("x", "healthy CT", 0.9, np.nan, {}, (), ())]
+    held_out = {"CT": summarise(images), "healthy CT": summarise(healthy)}
+    card = tmp_path / "README.md"
+    card.write_text(f"# A\n{FIGURES[0]}\nold\n{FIGURES[1]}\nlast\n", encoding="utf-8")
+    write_figures({"held_out": held_out, "structures_dice_on_ct": {"aorta": 0.86}}, card)
+    text = card.read_text(encoding="utf-8")
+    assert text.startswith("# A\n")
+    assert text.endswith("\nlast\n")
+    assert "\nold\n" not in text
+    assert "| CT with lesions | 1 | 0.950 (0.950) | 0.600 | 50% / 50% | 50% | 1.00 |" in text
+    assert "2.0 / 2.0 (-2.0) |" in text
+    assert "| CT without | 1 | 0.900 (0.900) | - | - / - | - | 0.00 | - / - (-) |" in text
+    assert "10 to 20: 0% of 1; 20 to 50: 100% of 1." in text
+    assert "0 to 1: 0% of 1; 2 and more: 100% of 1." in text
+    assert "tumor burden 100%" in text
+    assert "aorta 0.86" in text
+    card.write_text("# no figures wanted", encoding="utf-8")
+    write_figures({"held_out": held_out}, card)
+    assert card.read_text(encoding="utf-8") == "# no figures wanted"
+
+
+def test_spots_are_left_out_until_four_of_five_are_lesions() -> None:
+    existence = np.array([-4.0, 8.0, 0.0])  # mean probability 0.5 is an even chance
+    rows = [[0.3, 0.0, 0.0], [0.4, 0.0, 0.0], [0.55, 0.0, 0.0], *[[0.9, 0.0, 1.0]] * 4]
+    diseased, healthy = np.array(rows), np.array([[0.4, 0.0, 0.0]])
+    # chances 0.17, 0.31, 0.6 and 0.96: with the last false one four of five are true
+    assert calibrate.fit_least_chance([diseased], existence) == 0.35
+    assert calibrate.fit_least_chance([diseased, np.zeros((0, 3))], existence) == 0.35
+    assert calibrate.fit_least_chance([diseased[3:], healthy], existence) == 0.35
+    assert calibrate.fit_least_chance([diseased[3:]], existence) == 0.2
