@@ -15,10 +15,10 @@ from burden.cli.options import FILE, common, console_of
     "--out", "-o", type=FILE, required=True, help="Checkpoints and the new bundle; resumed if there."
 )
 @click.option(
-    "--minutes", type=click.FloatRange(min=0), help="Time for both stages; default: until done."
+    "--minutes", type=click.FloatRange(min=0), help="Time for all stages; default: until done."
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of each stage instead of a time.")
-@click.option("--stage", type=click.Choice(["coarse", "fine"]), help="Train only this stage.")
+@click.option("--stage", type=click.Choice(["coarse", "fine", "fine_mr"]), help="Train only this stage.")
 @click.option("--config", type=FILE, help="train.yaml; default: that of the shipped bundle.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -27,7 +27,7 @@ def train(**options: Any) -> None:
     """Train the default model on DATA: a folder of *_ct.nii.gz and *_label.nii.gz.
 
     Stop it at any time; the same command goes on where it stopped. The bundle in OUT/bundle is
-    ready for `burden run --model OUT/bundle`.
+    ready for `burden run --model OUT/bundle`; OUT/train.png shows how the losses went.
     """
     from burden.errors import InputError
     from burden.train.export import new_bundle
@@ -37,6 +37,7 @@ def train(**options: Any) -> None:
     data, out = options.pop("data"), options.pop("out")
     if not data.exists():
         raise InputError("no such folder or pack.", where=data)
-    checkpoints = run_training(data, out, **options)
-    bundle = new_bundle(checkpoints, out / "bundle")
+    with console.progress() as progress:
+        checkpoints = run_training(data, out, progress=progress, **options)
+        bundle = new_bundle(checkpoints, out / "bundle", progress=progress)
     console.result({"bundle": str(bundle)}, f"Bundle: {bundle}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from burden.segment.bundle import sha256_of
 log = logging.getLogger(__name__)
 
 
-def new_bundle(checkpoints: list[Path], folder: Path, *, pack: Path | None = None) -> Path:
+def new_bundle(
+    checkpoints: list[Path],
+    folder: Path,
+    *,
+    pack: Path | None = None,
+    progress: Callable[[str, float], None] = lambda _step, _done: None,
+) -> Path:
     """Make a complete bundle from checkpoints, ready to be used.
 
     The settings, and the weights of a stage that has no checkpoint, come from the shipped bundle.
@@ -30,6 +37,8 @@ def new_bundle(checkpoints: list[Path], folder: Path, *, pack: Path | None = Non
     pack : Path, optional
         Pack of the training data, by default ``pack.npz`` beside the checkpoints. When it holds the
         held-out cases, calibration and figures come from them; else those of the shipped bundle stay.
+    progress : callable
+        Told the step and the part of it that is done.
 
     Returns
     -------
@@ -47,7 +56,7 @@ def new_bundle(checkpoints: list[Path], folder: Path, *, pack: Path | None = Non
     pack = pack or checkpoints[0].with_name("pack.npz")
     held_out = set(read_settings(folder / "configs" / "train.yaml").held_out)
     if pack.exists() and held_out and held_out <= set(load_pack(pack)):
-        finish(pack, folder)
+        finish(pack, folder, progress=progress)
     else:
         log.warning("held-out cases are not in the data: the calibration is that of the shipped bundle")
     return folder

@@ -189,10 +189,12 @@ def _mr_levels(kind: str, liver: float, draw: Draw) -> dict[int, float]:
 
 
 def scan(image: torch.Tensor, recipe: Recipe, draw: Draw, *, is_mr: bool) -> torch.Tensor:
-    """Blur, thick slices, bias field or gain, and noise."""
+    """Blur, motion, thick slices, bias field or gain, and noise."""
     shape = (image.shape[0], image.shape[1], image.shape[2])
     if draw.chance(0.3):
         image = image + draw.between(0, 0.8) * (_soft(image) - image)
+    if draw.chance(0.12):
+        image = _motion(image, draw, recipe.spacing_mm, is_mr=is_mr)
     if draw.chance(0.5 if is_mr else recipe.thick):
         image = _thick_slices(image, draw, recipe.spacing_mm, is_mr)
     if is_mr:
@@ -205,6 +207,21 @@ def scan(image: torch.Tensor, recipe: Recipe, draw: Draw, *, is_mr: bool) -> tor
         coarse = draw.field(shape, draw.between(1.2, 2.0)) if draw.chance(0.5) else draw.noise(shape)
         image = image + noise * coarse * (image > -110)
     return (image - 50) * draw.between(0.9, 1.1) + 50 + draw.between(-6, 6)
+
+
+def _motion(image: torch.Tensor, draw: Draw, spacing_mm: float, *, is_mr: bool) -> torch.Tensor:
+    """Breathing: on CT a double contour, on MR a faint ghost along one axis of the slice."""
+    import torch
+
+    axis = draw.whole(0, 1)
+    if is_mr:
+        shift, share = (
+            draw.whole(image.shape[axis] // 4, image.shape[axis] // 2),
+            draw.between(0.03, 0.2),
+        )
+    else:
+        shift, share = max(1, round(draw.between(2, 6) / spacing_mm)), draw.between(0.2, 0.5)
+    return (1 - share) * image + share * torch.roll(image, shift, axis)
 
 
 def _coil(shape: tuple[int, int, int], draw: Draw) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Train the two networks; stop and go on at any time.
+"""Train the networks; stop and go on at any time.
 
 Every random number of a step comes from (seed, stage, step), so a run that was interrupted and
 resumed ends in the same state as one that was not (on the same machine and with the same number of
@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burden.train import augment, settings
+from burden.train import augment, curve, settings
 from burden.train.draw import Draw
 from burden.train.lesions import LESION, LIVER
 from burden.train.loss import segmentation_loss
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from burden.train.settings import Stage
 
 log = logging.getLogger(__name__)
+
+Progress = Callable[[str, float], None]
 
 
 def train(
@@ -36,15 +39,17 @@ def train(
     config: Path | None = None,
     stage: str | None = None,
     save_every_s: float = 300.0,
+    progress: Progress = lambda _stage, _done: None,
 ) -> list[Path]:
-    """Train, or go on training, the coarse and the fine network.
+    """Train, or go on training, the networks.
 
     Parameters
     ----------
     data : Path
         Folder of ``*_ct.nii.gz`` and ``*_label.nii.gz``, or a pack made from one (.npz).
     out : Path
-        Folder for ``coarse.pt``, ``fine.pt`` (checkpoints, resumed when there) and ``train.log``.
+        Folder for ``coarse.pt``, ``fine.pt``, ``fine_mr.pt`` (checkpoints, resumed when there),
+        ``train.csv`` (losses) and ``train.png`` (their plot, drawn with every checkpoint).
     minutes : float, optional
         Time for all stages together, shared as the settings say.
     steps : int, optional
@@ -59,6 +64,8 @@ def train(
         Train only this stage.
     save_every_s : float
         Seconds between checkpoints.
+    progress : callable
+        Told the stage and the part of it that is done.
 
     Returns
     -------
@@ -79,7 +86,7 @@ def train(
         limit_s = None if minutes is None else 60 * minutes * one.share / share
         limit_steps = steps if steps is not None else (None if limit_s else one.steps)
         run = _Run(one, out / f"{one.name}.pt", pick_device(device), seed)
-        done.append(run.go(healthy, limit_s, limit_steps, save_every_s))
+        done.append(run.go(healthy, limit_s, limit_steps, save_every_s, progress))
     return done
 
 
@@ -128,6 +135,7 @@ class _Run:
             self.net.parameters(), lr=1e-3, weight_decay=stage.weight_decay
         )
         self.step, self.elapsed_s = 0, 0.0
+        self.journal = path.with_name("train.csv")
         before = path.with_name(f"{stage.starts_from}.pt")
         if path.exists():
             self._load()
@@ -140,25 +148,29 @@ class _Run:
         limit_s: float | None,
         limit_steps: int | None,
         save_every_s: float,
+        progress: Progress,
     ) -> Path:
         """Train until the time or the steps are used up; a checkpoint every `save_every_s`."""
         saved = clock = time.monotonic()
         recent: list[float] = []
-        while (progress := self._progress(limit_s, limit_steps)) < 1:
-            loss = self._one_step(cases, progress)
+        while (done := self._done(limit_s, limit_steps)) < 1:
+            progress(self.stage.name, done)
+            loss = self._one_step(cases, done)
             recent += [] if loss is None else [loss]
             now = time.monotonic()
             self.elapsed_s, clock = self.elapsed_s + now - clock, now
             if self.step % 20 == 0:
-                self._report(sum(recent) / len(recent) if recent else math.nan, progress)
+                loss = sum(recent) / len(recent) if recent else math.nan
+                curve.note(self.journal, self.stage.name, self.step, loss, done, self.elapsed_s)
                 recent.clear()
             if now - saved > save_every_s:
                 self._save()
                 saved = now
         self._save()
+        progress(self.stage.name, 1.0)
         return self.path
 
-    def _progress(self, limit_s: float | None, limit_steps: int | None) -> float:
+    def _done(self, limit_s: float | None, limit_steps: int | None) -> float:
         """Part of the run that is done, by whichever limit is nearer."""
         by_time = self.elapsed_s / limit_s if limit_s else 0.0
         by_steps = self.step / limit_steps if limit_steps else 0.0
@@ -199,16 +211,6 @@ class _Run:
                 self.ema[name].lerp_(value, 1 - decay)
         return float(loss.detach())
 
-    def _report(self, loss: float, progress: float) -> None:
-        """One line to the log and to ``train.log``."""
-        line = (
-            f"{self.stage.name} step {self.step} loss {loss:.4f} done {100 * progress:.1f} % "
-            f"{self.elapsed_s / self.step:.2f} s/step"
-        )
-        log.info(line)
-        with (self.path.parent / "train.log").open("a", encoding="utf-8") as journal:
-            journal.write(line + "\n")
-
     def _save(self) -> None:
         """Write the checkpoint beside the old one, then replace it."""
         import torch
@@ -227,6 +229,7 @@ class _Run:
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.path)
+        curve.draw(self.journal, self.journal.with_suffix(".png"))
 
     def _start_from(self, path: Path) -> None:
         """Take the averaged weights of another stage."""

@@ -151,3 +151,25 @@ def test_patches_are_seen_relative_to_their_own_liver() -> None:
     plain, relative = np.std(middles, axis=0)
     assert len(middles) > 8
     assert relative < plain / 2
+
+
+def test_breathing_doubles_contours_on_ct_and_leaves_a_ghost_on_mr() -> None:
+    image = torch.zeros(64, 64, 64)
+    image[20:30, 20:30, 20:30] = 100.0
+    ct = looks._motion(image, Draw(0, 1), 2.0, is_mr=False)
+    assert float(ct.sum()) == pytest.approx(float(image.sum()), rel=1e-5)
+    away = (ct > 0) & (image == 0)
+    assert away.any()
+    assert torch.equal(ct[:, :, 30:], image[:, :, 30:]), "within the slices"
+    mr = looks._motion(image, Draw(0, 1), 2.0, is_mr=True)
+    ghost = mr[(mr > 0) & (image == 0)]
+    assert float(ghost.max()) <= 20.0
+    assert float(mr[25, 25, 25]) >= 80.0
+
+
+def test_coils_make_one_tissue_several_times_brighter_in_places() -> None:
+    gains = [looks._coil((48, 48, 48), Draw(0, n)) for n in range(30)]
+    spans = np.array([float(gain.max() / gain.min()) for gain in gains])
+    assert np.median(spans) > 2
+    assert spans.max() > 6
+    assert all(bool((gain > 0).all()) for gain in gains)

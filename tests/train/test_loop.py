@@ -13,7 +13,7 @@ import yaml
 
 from burden.segment.bundle import load_network, read_bundle
 from burden.segment.network import CLASS_NAMES, build, folded_unet
-from burden.train import calibrate, export, loop, settings
+from burden.train import calibrate, curve, export, loop, settings
 from burden.train.loss import segmentation_loss
 from burden.train.pack import load_pack, pack_folder
 
@@ -66,7 +66,7 @@ def test_resumed_run_equals_uninterrupted_run(pack: Path, config: Path, tmp_path
     run.path.parent.mkdir()
     cases = [loop.augment.prepare(*load_pack(pack)["one"], 1)]
     for _ in range(2):
-        run._one_step(cases, run._progress(None, 4))
+        run._one_step(cases, run._done(None, 4))
     run._save()
     (resumed,) = loop.train(pack, tmp_path / "b", steps=4, device="cpu", config=config, stage="fine")
     one, other = state(whole), state(resumed)
@@ -77,11 +77,29 @@ def test_resumed_run_equals_uninterrupted_run(pack: Path, config: Path, tmp_path
 
 
 def test_finished_run_does_nothing_more(pack: Path, config: Path, tmp_path: Path) -> None:
-    first = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
+    told: list[tuple[str, float]] = []
+    first = loop.train(
+        pack, tmp_path, steps=1, device="cpu", config=config, progress=lambda *step: told.append(step)
+    )
+    stages = ("coarse", "fine", "fine_mr")
+    assert told == [(stage, done) for stage in stages for done in (0.0, 1.0)]
     before = [state(path)["step"] for path in first]
     again = loop.train(pack, tmp_path, steps=1, device="cpu", config=config)
     assert [path.name for path in again] == ["coarse.pt", "fine.pt", "fine_mr.pt"]
     assert [state(path)["step"] for path in again] == before == [1, 1, 1]
+
+
+def test_losses_are_kept_and_drawn(tmp_path: Path) -> None:
+    journal, plot = tmp_path / "train.csv", tmp_path / "train.png"
+    assert curve.draw(journal, plot) is None, "nothing yet"
+    for step in range(20, 821, 20):
+        curve.note(journal, "coarse", step, 1.0 / step, step / 820, step)
+        curve.note(journal, "fine", step, np.nan if step == 60 else 2.0 / step, step / 820, step)
+    lines = journal.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "stage,step,loss,done,elapsed_s"
+    assert lines[1] == "coarse,20,0.0500,0.0244,20"
+    assert curve.draw(journal, plot) == plot
+    assert plot.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_a_step_without_a_finite_gradient_changes_no_weight(
