@@ -39,5 +39,7 @@ def train(**options: Any) -> None:
         raise InputError("no such folder or pack.", where=data)
     with console.progress() as progress:
         checkpoints = run_training(data, out, progress=progress, **options)
-        bundle = new_bundle(checkpoints, out / "bundle", progress=progress)
+        pack = data if data.suffix == ".npz" else None
+        settings = {"pack": pack, "config": options["config"], "progress": progress}
+        bundle = new_bundle(checkpoints, out / "bundle", **settings)
     console.result({"bundle": str(bundle)}, f"Bundle: {bundle}")

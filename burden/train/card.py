@@ -130,10 +130,11 @@ def draw_card(images: Sequence[Examined], out: Path) -> Path:
     bars = middle.bar(names, shares, color="C0")
     middle.bar_label(bars, [f"n = {count}" for count in counts])
     middle.set(xlabel="diameter, mm", ylabel="share found", ylim=(0, 1.1), title="Lesions found")
-    burdens = np.array([image.values["tumor.burden"] for image in images if image.values])
-    top = max(5.0, float(np.nanmax(burdens[:, :2])) * 1.05)
+    burdens = [image.values["tumor.burden"][:2] for image in images if image.values]
+    burdens = [pair for pair in burdens if np.isfinite(pair).all()]
+    top = 1.05 * max([5.0, *(value for pair in burdens for value in pair)])
     right.plot([0, top], [0, top], color="0.7", lw=1)
-    right.plot(burdens[:, 0], burdens[:, 1], "o", color="C0", ms=4)
+    right.plot([true for true, _ in burdens], [found for _, found in burdens], "o", color="C0", ms=4)
     right.set(xlabel="true burden, %", ylabel="burden found, %", title="Burden")
     figure.savefig(out, dpi=110)
     return out

@@ -22,6 +22,7 @@ def new_bundle(
     folder: Path,
     *,
     pack: Path | None = None,
+    config: Path | None = None,
     progress: Callable[[str, float], None] = lambda _step, _done: None,
 ) -> Path:
     """Make a complete bundle from checkpoints, ready to be used.
@@ -37,6 +38,8 @@ def new_bundle(
     pack : Path, optional
         Pack of the training data, by default ``pack.npz`` beside the checkpoints. When it holds the
         held-out cases, calibration and figures come from them; else those of the shipped bundle stay.
+    config : Path, optional
+        The ``train.yaml`` they were trained with; by default the one of the shipped bundle.
     progress : callable
         Told the step and the part of it that is done.
 
@@ -52,6 +55,8 @@ def new_bundle(
     if folder.exists():
         shutil.rmtree(folder)
     shutil.copytree(shipped("models", "liver_burden_ctmr"), folder)
+    if config is not None:
+        shutil.copy(config, folder / "configs" / "train.yaml")
     export(checkpoints, folder, facts={"name": folder.parent.name, "training": {}})
     pack = pack or checkpoints[0].with_name("pack.npz")
     held_out = set(read_settings(folder / "configs" / "train.yaml").held_out)

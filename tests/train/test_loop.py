@@ -311,3 +311,14 @@ def test_spots_are_left_out_until_four_of_five_are_lesions() -> None:
     assert calibrate.fit_least_chance([diseased, np.zeros((0, 3))], existence) == 0.35
     assert calibrate.fit_least_chance([diseased[3:], healthy], existence) == 0.35
     assert calibrate.fit_least_chance([diseased[3:]], existence) == 0.2
+
+
+def test_a_model_that_finds_no_liver_gets_its_card(tmp_path: Path) -> None:
+    from burden.train.card import draw_card
+    from burden.train.examine import Examined, summarise
+
+    images = [Examined("x", kind, 0.0, np.nan, {}, (), ()) for kind in ("CT", "healthy CT")]
+    figures = summarise(images)
+    assert figures["liver_dice"] == 0.0
+    assert "tumor.burden" not in figures["coverage_90"]
+    assert draw_card(images, tmp_path / "held_out.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
