@@ -283,6 +283,11 @@ def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 def _structures(seen: list[Seen]) -> dict[str, float]:
-    """Mean Dice of each class beside liver and lesion."""
-    means = np.nanmean([one.organs for one in seen], axis=0)
-    return {name: round(float(mean), 3) for name, mean in zip(CLASS_NAMES[3:], means, strict=True)}
+    """Mean Dice of each class beside liver and lesion that some image holds."""
+    known = {
+        name: [dice for dice in column if np.isfinite(dice)]
+        for name, column in zip(
+            CLASS_NAMES[3:], zip(*(one.organs for one in seen), strict=True), strict=True
+        )
+    }
+    return {name: round(float(np.mean(dice)), 3) for name, dice in known.items() if dice}

@@ -25,6 +25,32 @@ COLUMNS = (
 )
 
 
+def new_card(name: str) -> str:
+    """Card of weights just trained, without figures yet; the shipped card speaks of other weights."""
+    return "\n".join(
+        (
+            f"# {name}: liver and lesions on CT and MR",
+            "",
+            "**Research use only.** Not a medical device; not for diagnosis or treatment decisions. "
+            "Every mask needs a person's review.",
+            "",
+            "Made by `burden train`: the settings are in `configs/train.yaml`, steps and minutes in "
+            "`configs/metadata.json`, the losses in `train.png` beside the checkpoints.",
+            "",
+            "## How good it is",
+            "Held-out cases of the training data with synthetic lesions, through the whole back end; "
+            "real lesions are harder. A lesion is found, and a found one true, at 10 % overlap.",
+            "",
+            FIGURES[0],
+            "Not measured: the held-out cases that `configs/train.yaml` names are not in the data. "
+            "Calibration and figures in `configs/metadata.json` are those of the model shipped with the "
+            "software, not of this one.",
+            FIGURES[1],
+            "",
+        )
+    )
+
+
 def write_figures(meta: dict[str, Any], card: Path) -> None:
     """Put the figures of metadata.json into a card, between the lines of `FIGURES`.
 

@@ -48,6 +48,7 @@ def new_bundle(
     Path
         `folder`.
     """
+    from burden.train.card import new_card
     from burden.train.finish import finish
     from burden.train.pack import load_pack
     from burden.train.settings import read_settings
@@ -57,7 +58,13 @@ def new_bundle(
     shutil.copytree(shipped("models", "liver_burden_ctmr"), folder)
     if config is not None:
         shutil.copy(config, folder / "configs" / "train.yaml")
-    export(checkpoints, folder, facts={"name": folder.parent.name, "training": {}})
+    name = folder.parent.name
+    facts = {"name": name, "version": "1.0.0", "changelog": {}, "training": {}}
+    facts |= {"data_source": "see docs/README.md", "copyright": ""}
+    export(checkpoints, folder, facts=facts)
+    shutil.rmtree(folder / "docs")
+    (folder / "docs").mkdir()
+    (folder / "docs" / "README.md").write_text(new_card(name), encoding="utf-8")
     pack = pack or checkpoints[0].with_name("pack.npz")
     held_out = set(read_settings(folder / "configs" / "train.yaml").held_out)
     if pack.exists() and held_out and held_out <= set(load_pack(pack)):

@@ -128,6 +128,10 @@ def test_new_bundle_holds_the_trained_network(pack: Path, config: Path, tmp_path
     assert all(torch.allclose(net[name], saved[name], atol=2e-3) for name in saved)
     meta = json.loads((bundle.folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
     assert meta["training"]["fine"]["steps"] == 1
+    card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "Research use only" in card
+    assert "Not measured" in card
+    assert [path.name for path in (bundle.folder / "docs").iterdir()] == ["README.md"]
     assert bundle.fine.channels == bundle.fine_mr.channels == 2
     assert bundle.fine_mr.weights == "models/fine_mr.safetensors"
 
