@@ -75,8 +75,29 @@ def relative_to_liver(image: torch.Tensor, level: float, *, is_mr: bool) -> torc
     return ((image - level) / scale).clamp(-1, 1)
 
 
+SECOND = 0.25
+"""A second peak counts from this height against the highest."""
+VALLEY = 0.97
+"""Two peaks are two tissues where the valley between them is lower than this part of the lower one."""
+
+
 def liver_level(values: torch.Tensor) -> float:
     """Most frequent intensity: that of the parenchyma while no one kind of lesion outnumbers it.
+
+    Parameters
+    ----------
+    values : float (n,)
+        Intensities inside the liver, lesions included; n > 0.
+    """
+    return liver_levels(values)[0]
+
+
+def liver_levels(values: torch.Tensor) -> tuple[float, ...]:
+    """What the intensity of the parenchyma may be: the most frequent one, then a brighter one.
+
+    Where disease has replaced half of a liver, the most frequent intensity is that of the lesions.
+    Metastases are darker than the liver on most CTs, so only brighter tissue can have been
+    outnumbered; there is none in most livers.
 
     Parameters
     ----------
@@ -88,8 +109,22 @@ def liver_level(values: torch.Tensor) -> float:
     some = values[:: max(1, values.numel() // 100_000)]
     low, high = (float(torch.quantile(some, share)) for share in (0.01, 0.99))
     if high <= low:
-        return low
+        return (low,)
     counts = torch.histc(some, 128, low, high)
     bell = torch.exp(-0.5 * (torch.arange(-15, 16) / 5.0) ** 2)
     smooth = torch.nn.functional.conv1d(counts[None, None], bell[None, None], padding=15)[0, 0]
-    return low + (int(smooth.argmax()) + 0.5) * (high - low) / 128
+    peaks = [int(smooth.argmax())]
+    peaks += _brighter(smooth.tolist(), peaks[0])
+    return tuple(low + (peak + 0.5) * (high - low) / 128 for peak in peaks)
+
+
+def _brighter(counts: list[float], highest: int) -> list[int]:
+    """The tallest peak above the highest one that stands apart from it, if any."""
+    found = [
+        here
+        for here in range(highest + 1, len(counts) - 1)
+        if counts[here - 1] <= counts[here] > counts[here + 1]
+        and counts[here] >= SECOND * counts[highest]
+        and min(counts[highest:here]) < VALLEY * counts[here]
+    ]
+    return [max(found, key=lambda here: counts[here])] if found else []

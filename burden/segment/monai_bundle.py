@@ -7,7 +7,7 @@ decision falls there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from burden.segment.survey import (
     box_on,
     component_at,
     finer,
-    level_of,
+    levels_of,
     look_round,
     structures_of,
 )
@@ -53,6 +53,8 @@ Progress = Callable[[str, float], None]
 
 TOUCH_MM2 = 100.0
 """A liver that meets a side of the box over more than this goes on beyond it."""
+CLEARLY = 0.9
+"""An answer for another level counts if its tissues spread less than this part of the first one's."""
 GOOD_RECALL = 0.85
 """A model that finds a smaller share of the lesions of 10 mm or more leaves its totals open upwards."""
 HIDDEN = (
@@ -189,12 +191,17 @@ class BundleSegmenter:
         box = box_of(coarse, self.bundle.fine.spacing_mm, image.shape)
         if box is None:
             return None
-        relative = relative_to_liver(raw, level_of(raw, coarse), is_mr=modality == "MR")
-        both = torch.stack([image, relative])
         place = finer(coarse, image.shape)
-        shares, box = self._classify(both, box, place, modality, device, progress)
-        inside = grid.crop([cut.start for cut in box], [cut.stop for cut in box])
-        return Seen(shares, inside, box, coarse)
+        levels = levels_of(raw, coarse)[: 2 if modality == "CT" else 1]
+        seen = []
+        for level in levels:
+            relative = relative_to_liver(raw, level, is_mr=modality == "MR")
+            both = torch.stack([image, relative])
+            shares, inside = self._classify(both, box, place, modality, device, progress)
+            seen.append((shares, inside))
+        shares, box = seen[0] if len(seen) == 1 else clearer(raw.numpy(), place, seen)
+        cropped = grid.crop([cut.start for cut in box], [cut.stop for cut in box])
+        return Seen(shares, cropped, box, coarse)
 
     def _net(self, plan: Network, device: str) -> torch.nn.Module:
         key = (plan.weights, device)
@@ -282,6 +289,37 @@ class BundleSegmenter:
             source=self.source,
             findings=(Finding("no-liver-found", "error", text, ("*",)),),
         )
+
+
+def clearer(
+    raw: NDArray[np.float32],
+    place: NDArray[np.bool_],
+    seen: Sequence[tuple[NDArray[np.float32], Box]],
+) -> tuple[NDArray[np.float32], Box]:
+    """Of the answers for several levels of the parenchyma, the one that tells two tissues apart.
+
+    Told the intensity of the lesions as the liver's, the network calls nearly everything liver, which
+    then is of two intensities; told the right one, it gives each its name. The first answer stands
+    unless tissues spread clearly less in another.
+
+    Parameters
+    ----------
+    raw : float (i, j, k)
+        HU.
+    place : bool (i, j, k)
+        The coarse liver, to look at.
+    seen
+        Class probabilities and where they are, for each level.
+    """
+    spreads = []
+    for shares, box in seen:
+        whole = place[box] & (shares[LIVER] + shares[LESION] > 0.5)
+        lesion = whole & (shares[LESION] > shares[LIVER])
+        parts = [raw[box][part] for part in (lesion, whole & ~lesion) if part.any()]
+        away = [np.abs(part - np.median(part)).sum() for part in parts]
+        spreads.append(sum(away) / max(1, int(whole.sum())))
+    spreads[0] *= CLEARLY
+    return seen[int(np.argmin(spreads))]
 
 
 def _wider(box: Box, liver: NDArray[np.bool_], shape: tuple[int, ...], spacing_mm: float) -> Box:

@@ -11,7 +11,7 @@ import numpy as np
 from burden.grid import Grid
 from burden.image import Labels
 from burden.segment.bundle import Network
-from burden.segment.intensity import PAD, liver_level
+from burden.segment.intensity import PAD, liver_levels
 from burden.segment.network import CLASS_NAMES
 from burden.segment.sampling import from_upright
 from burden.segment.windows import slide
@@ -126,15 +126,15 @@ def finer(coarse: Survey, shape: Sequence[int]) -> NDArray[np.bool_]:
     return np.asarray(mask[: shape[0], : shape[1], : shape[2]])
 
 
-def level_of(raw: torch.Tensor, coarse: Survey) -> float:
-    """Intensity of the parenchyma, from the inside of the coarse liver."""
+def levels_of(raw: torch.Tensor, coarse: Survey) -> tuple[float, ...]:
+    """What the intensity of the parenchyma may be, from the inside of the coarse liver."""
     import torch
     from scipy.ndimage import binary_erosion
 
     inner = binary_erosion(coarse.liver)
     inner = inner if inner.any() else coarse.liver
     mask = finer(replace(coarse, liver=inner), raw.shape)
-    return liver_level(raw[torch.from_numpy(mask)])
+    return liver_levels(raw[torch.from_numpy(mask)])
 
 
 def structures_of(

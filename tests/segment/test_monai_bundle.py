@@ -19,7 +19,7 @@ from burden.grid import Grid, reorder
 from burden.image import Origin, Segmentation, Volume
 from burden.resources import shipped
 from burden.segment.bundle import Calibration, read_bundle, sha256_of
-from burden.segment.monai_bundle import from_bundle, likely
+from burden.segment.monai_bundle import clearer, from_bundle, likely
 from burden.segment.network import folded_unet
 from burden.segment.sampling import from_upright, to_upright, upright_grid
 
@@ -334,3 +334,25 @@ def test_a_spleen_far_below_the_liver_does_not_widen_the_box() -> None:
     assert wider is not None
     assert alone is not None
     assert wider[0].stop > alone[0].stop
+
+
+def test_the_level_that_tells_two_tissues_apart_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    replaced = np.zeros((30, 30, 30), bool)
+    replaced[:20] = True
+    place, box = np.ones(replaced.shape, bool), (slice(0, 30),) * 3
+
+    def said(lesion: np.ndarray) -> np.ndarray:
+        shares = np.zeros((9, *replaced.shape), np.float32)
+        shares[1], shares[2] = ~lesion, lesion
+        return shares
+
+    blind, seeing = said(np.zeros_like(replaced)), said(replaced)
+    two = np.where(replaced, 75, 105) + rng.normal(0, 9, replaced.shape)
+    assert clearer(two, place, [(blind, box), (seeing, box)])[0] is seeing
+    assert clearer(two, place, [(seeing, box), (blind, box)])[0] is seeing
+    assert clearer(two, place, [(seeing, box), (said(~replaced), box)])[0] is seeing, "no better"
+    one = 100 + rng.normal(0, 9, replaced.shape)
+    assert clearer(one, place, [(blind, box), (seeing, box)])[0] is blind
+    elsewhere = np.zeros_like(place)
+    assert clearer(two, elsewhere, [(blind, box), (seeing, box)])[0] is blind, "nothing to go by"

@@ -11,6 +11,7 @@ import torch
 from burden.segment.intensity import (
     PAD,
     liver_level,
+    liver_levels,
     normalise_ct,
     normalise_mr,
     relative_to_liver,
@@ -128,6 +129,17 @@ def test_level_is_that_of_the_parenchyma_although_lesions_take_half(share: float
     assert liver_level(values) == pytest.approx(110, abs=3)
     assert liver_level(values * 7) == pytest.approx(770, abs=21)
     assert liver_level(torch.full((5,), 40.0)) == 40
+
+
+def test_a_liver_mostly_replaced_by_lesions_may_have_either_level() -> None:
+    rng = np.random.default_rng(3)
+    lesions, liver = rng.normal(75, 8, 25_000), rng.normal(105, 10, 12_000)
+    values = torch.from_numpy(rng.permutation(np.concatenate([lesions, liver])).astype(np.float32))
+    assert liver_levels(values) == pytest.approx((75, 105), abs=5)
+    assert len(liver_levels(-values)) == 1, "only brighter tissue can have been outnumbered"
+    one = torch.from_numpy(rng.normal(100, 15, 40_000).astype(np.float32))
+    assert len(liver_levels(one)) == 1, "noise on one peak is no second tissue"
+    assert len(liver_levels(torch.cat([one, torch.full((800,), 160.0)]))) == 1, "nor are vessels"
 
 
 def test_relative_intensity_is_the_same_in_every_phase_and_sequence() -> None:
