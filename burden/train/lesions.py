@@ -85,14 +85,15 @@ def draw_look(draw: Draw, recipe: Recipe, unit: float = 1.0, *, is_mr: bool = Fa
     """
     dark = draw.chance(0.5 if is_mr else recipe.dark)
     cystic = dark and draw.chance(0.12)
-    graded = not cystic and draw.chance(0.4)
+    graded = not cystic and draw.chance(0.3)
     strength = draw.between(55, 80) if cystic else draw.log_between(*recipe.contrast_hu)
     strength = draw.between(35, 85) if graded and dark else strength
     contrast = -strength if dark else draw.between(15, 70)
     kinds = {"core": draw.chance(0.35), "rim": draw.chance(0.3), "dense": draw.chance(0.1)}
     return Look(
         contrast=contrast * unit,
-        shell=draw.between(0.2, 0.6) if graded else 1.0,
+        # Never less than a reader sees: taught to draw what is not there, a network adds it everywhere.
+        shell=min(1.0, draw.between(12, 28) / abs(contrast)) if graded else 1.0,
         depth=draw.between(0, 0.4),
         ramp=draw.between(0.1, 0.6),
         core=unit * draw.between(-50, -10) if kinds["core"] and not (cystic or graded) else 0.0,
