@@ -43,7 +43,7 @@ class Look:
     """What a patient's lesions look like; intensities are offsets from the liver, HU or MR units.
 
     A graded lesion differs little from the liver in its outer part, as necrotic metastases do: there
-    it has `shell` of its contrast, down to `depth` (part of the radius) and rising over `ramp` more.
+    it has `outer` of its contrast, down to `depth` (part of the radius) and rising over `ramp` more.
     """
 
     contrast: float
@@ -53,7 +53,7 @@ class Look:
     texture: float
     edge_mm: float
     roughness: float
-    shell: float = 1.0
+    outer: float = 1.0
     depth: float = 0.0
     ramp: float = 1.0
 
@@ -93,7 +93,7 @@ def draw_look(draw: Draw, recipe: Recipe, unit: float = 1.0, *, is_mr: bool = Fa
     return Look(
         contrast=contrast * unit,
         # Never less than a reader sees: taught to draw what is not there, a network adds it everywhere.
-        shell=min(1.0, draw.between(12, 28) / abs(contrast)) if graded else 1.0,
+        outer=min(1.0, draw.between(12, 28) / abs(contrast)) if graded else 1.0,
         depth=draw.between(0, 0.4),
         ramp=draw.between(0.1, 0.6),
         core=unit * draw.between(-50, -10) if kinds["core"] and not (cystic or graded) else 0.0,
@@ -140,7 +140,7 @@ def _one(centre: NDArray[np.float64], radius: float, draw: Draw, patient: Look) 
     look = replace(
         patient,
         contrast=patient.contrast * draw.between(0.75, 1.25),
-        shell=patient.shell if large else 1.0,
+        outer=patient.outer if large else 1.0,
         core=patient.core if large else 0.0,
         rim=patient.rim if radius > 4 else 0.0,
         dense=patient.dense if large and draw.chance(0.6) else 0.0,
@@ -235,7 +235,7 @@ def _profile(
 
     look, radius = lesion.look, lesion.radius_mm
     deep = ((depth / radius - look.depth) / look.ramp).clamp(0, 1)
-    offset = look.contrast * (look.shell + (1 - look.shell) * deep) + look.texture * texture
+    offset = look.contrast * (look.outer + (1 - look.outer) * deep) + look.texture * texture
     if look.core:
         offset = offset + look.core * torch.sigmoid((depth - 0.45 * radius) / (0.1 * radius))
     if look.rim:

@@ -52,6 +52,27 @@ def test_contrast_reaches_the_image_only_inside() -> None:
     assert torch.equal(image[far], hu[far])
 
 
+def test_a_graded_lesion_is_faint_outside_and_dark_inside() -> None:
+    hu, classes = healthy()
+    classes[classes == PORTAL] = LIVER
+    hu[classes == LIVER] = 110.0
+    look = replace(SMOOTH, contrast=-60.0, outer=0.25, depth=0.3, ramp=0.2)
+    lesion = replace(ball(14.0, look), centre=(24.0, 24.0, 24.0))
+    image, _ = lesions.paint(hu, classes, [lesion], Draw(0, 0), 2.0)
+    away = torch.from_numpy(np.linalg.norm(np.indices(hu.shape).T - 24, axis=-1).T * 2.0)
+    outer, core = (away > 10.5) & (away < 13), away < 6
+    assert float(image[outer].mean()) == pytest.approx(110 - 15, abs=2)
+    assert float(image[core].mean()) == pytest.approx(110 - 60, abs=2)
+
+
+def test_no_part_of_a_lesion_is_fainter_than_a_reader_sees() -> None:
+    looks = [lesions.draw_look(Draw(0, n), RECIPE) for n in range(400)]
+    graded = [look for look in looks if look.outer < 1]
+    assert 0.15 < len(graded) / len(looks) < 0.4
+    assert min(abs(look.contrast * look.outer) for look in graded) >= 12
+    assert max(abs(look.contrast) for look in graded if look.contrast < 0) > 70
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_lesions_replace_liver_and_nothing_else(seed: int) -> None:
     hu, classes = healthy()
