@@ -136,7 +136,8 @@ def measure(
     said += tuple(not_measurable(volume, scene.rows))
     said += tuple(not_measured(found, scene.rows))
     return Measured(
-        facts=Facts(_withdraw(facts, said, has_errors=bool(found.total_errors))),
+        # How far off totals are is known of images in which the model found something.
+        facts=Facts(_withdraw(facts, said, has_errors=bool(found.total_errors and scene.rows))),
         lesions=scene.rows,
         liver=_whole_grid(scene.liver, scene.window, volume, {1: "liver"}),
         lesion_labels=_whole_grid(scene.lesions, scene.window, volume, {}),

@@ -92,7 +92,11 @@ def _figures(meta: dict[str, Any]) -> str:
         f"{fact.replace('.', ' ').replace('_', ' ')} {share:.0%}"
         for fact, share in ct.get("coverage_90", {}).items()
     ]
-    lines += ["", f"90 % intervals that hold the truth: {', '.join(held)}."] if held else []
+    lines += (
+        ["", f"90 % intervals that hold the truth (of tumor where any was found): {', '.join(held)}."]
+        if held
+        else []
+    )
     dice = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in organs.items()]
     lines += ["", f"Organs and vessels on CT (Dice): {', '.join(dice)}."] if dice else []
     return "\n".join(lines)

@@ -169,11 +169,12 @@ def _values(
         said = measure(trial.volume, found, Facts(), draws=draws).facts
     except NotALiverError:
         return {}
-    values = {}
+    values, found_any = {}, bool((found.lesions.data > 0).any())
     for fact in COVERED:
         spread = said[fact].draws
         low, high = np.nan, np.nan
-        if spread is not None:
+        # Where no lesion was found the totals are given as open upwards, without an interval.
+        if spread is not None and (found_any or fact == "liver.volume"):
             low, high = (float(v) for v in np.quantile(spread.astype(float), (0.05, 0.95)))
         values[fact] = (_number(true[fact]), _number(said[fact]), low, high)
     return values
