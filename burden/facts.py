@@ -8,7 +8,7 @@ NaN or zero for "don't know".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -122,18 +122,24 @@ class Fact:
         """5th, 50th and 95th percentile of the draws of a number, else None."""
         if self.draws is None or isinstance(self.value, Choice):
             return None
-        draws = np.sort(self.draws.astype(np.float64))
-        # Nothing to interpolate between: there is no infinite half-way, and no 41.2 lesions.
-        if np.isinf(draws[[0, -1]]).any() or np.array_equal(draws, np.rint(draws)):
-            low, mid, high = draws[[int(q * (len(draws) - 1) + 0.5) for q in (0.05, 0.5, 0.95)]]
-        else:
-            low, mid, high = np.quantile(draws, (0.05, 0.5, 0.95))
-        return float(low), float(mid), float(high)
+        low, mid, high = quantiles_of(self.draws.astype(np.float64), (0.05, 0.5, 0.95))
+        return low, mid, high
 
     def invalidated(self, note: str) -> Fact:
         """The same fact with nothing known any more, and the reason."""
         everything = ANYTHING if isinstance(self.value, Interval) else self.value
         return replace(self, value=everything, draws=None, estimate=None, valid=False, note=note)
+
+
+def quantiles_of(draws: NDArray[np.floating], shares: Sequence[float]) -> list[float]:
+    """Quantiles of draws: between them where values are continuous, else one of them.
+
+    There is no infinite half-way to interpolate to, and no 41.2 lesions.
+    """
+    ordered = np.sort(draws)
+    if np.isinf(ordered[[0, -1]]).any() or np.array_equal(ordered, np.rint(ordered)):
+        return [float(ordered[int(share * (len(ordered) - 1) + 0.5)]) for share in shares]
+    return [float(value) for value in np.quantile(ordered, shares)]
 
 
 class Facts(Mapping[str, Fact]):

@@ -13,12 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from burden.facts import ANYTHING, Choice, Fact, Interval
+from burden.facts import ANYTHING, Choice, Fact, Interval, quantiles_of
 
 TAIL = 0.01
 """Share of the draws left outside the interval on each side."""
@@ -35,10 +34,8 @@ def number(
     """A measured number."""
     value = Interval.exactly(float(measured))
     if draws is not None:
-        counts = np.array_equal(draws, np.rint(draws))  # there is no 41.2 lesions to interpolate to
-        how: Literal["nearest", "linear"] = "nearest" if counts else "linear"
-        low, high = np.quantile(draws, (TAIL, 1.0 - TAIL), method=how)
-        value = Interval(min(float(low), value.low), max(float(high), value.high))
+        low, high = quantiles_of(draws, (TAIL, 1.0 - TAIL))
+        value = Interval(min(low, value.low), max(high, value.high))
     return Fact(fact_id, value, unit, f"measured: {source}", draws, float(measured), note=note)
 
 

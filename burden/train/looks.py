@@ -214,11 +214,9 @@ def _motion(image: torch.Tensor, draw: Draw, spacing_mm: float, *, is_mr: bool) 
     import torch
 
     axis = draw.whole(0, 1)
+    size = image.shape[axis]
     if is_mr:
-        shift, share = (
-            draw.whole(image.shape[axis] // 4, image.shape[axis] // 2),
-            draw.between(0.03, 0.2),
-        )
+        shift, share = draw.whole(size // 4, size // 2), draw.between(0.03, 0.2)
     else:
         shift, share = max(1, round(draw.between(2, 6) / spacing_mm)), draw.between(0.2, 0.5)
     return (1 - share) * image + share * torch.roll(image, shift, axis)

@@ -23,7 +23,7 @@ from burden.assess import (
     with_treatment,
 )
 from burden.case import Assessment
-from burden.facts import Choice, Facts, Interval
+from burden.facts import Choice, Fact, Facts, Interval
 from burden.lesions import Lesion
 
 Make = Callable[[Mapping[str, Any]], Facts]
@@ -247,3 +247,25 @@ def test_every_lesion_sentence_comes_true_when_measured_again(
         again = make_facts(liver(*left, ml=ml - gone) | met)
         assert assess(again, [book])[0].answer is Answer.YES, sentence
         assert assess(facts, [book])[0].answer is not Answer.YES
+
+
+@pytest.mark.parametrize(("best", "words"), [(50.02, "just above"), (52.0, "52 % (49 to 53)")])
+def test_rounding_does_not_hide_on_which_side_of_a_limit_a_value_lies(
+    make_facts: Make, best: float, words: str
+) -> None:
+    """Milan asks for less than 50 %: "now 50 %" would leave the reader to wonder."""
+    facts = make_facts(
+        {
+            "patient.age": 40, "tumor.grade_confirmed": "yes", "primary.portal_drainage": "yes",
+            "primary.resected": "yes", "extrahepatic.resected": "yes", "disease.months_stable": 9,
+            "tumor.grade": "G1",
+        }
+    )  # fmt: skip
+    burden = Fact("tumor.burden", Interval(49.0, 53.0), "%", "test", estimate=best)
+    said = [
+        c.text
+        for c in single_changes(MILAN[0], derive(facts | Facts([burden])))
+        if c.fact == "tumor.burden"
+    ]
+    assert said
+    assert f"(now {words})" in said[0]

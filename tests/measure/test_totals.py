@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from burden.facts import Facts
+from burden.facts import Facts, Interval
 from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels, Origin, Segmentation, Volume
@@ -68,6 +68,27 @@ def test_exact_totals_stay_exact_and_none_without_errors() -> None:
     draws = exact["lesion.largest_diameter"].draws
     assert draws is not None
     assert draws.astype(float) == pytest.approx(float(str(exact["lesion.largest_diameter"].estimate)))
+
+
+def test_nothing_found_is_not_said_to_be_nothing_there() -> None:
+    """Errors of totals are known of images with a find; without one there is no range of 0 to 0."""
+    volume, found = scene(ERRORS)
+    said = (Finding("lesions-overlooked", "warning", "It overlooks lesions: many.", ("frilling.*",)),)
+    none = Labels(np.zeros_like(found.lesions.data), volume.grid)
+    facts = measure(volume, replace(found, lesions=none, findings=said), Facts(), draws=64).facts
+    for name in ("tumor.volume", "tumor.burden", "lesion.count", "lesion.largest_diameter"):
+        fact = facts[name]
+        assert (fact.draws, fact.estimate) == (None, None), name
+        assert isinstance(fact.value, Interval)
+        assert fact.value.low == 0
+        assert fact.value.high >= 100
+
+
+def test_the_interval_of_a_count_is_whole() -> None:
+    facts = measure(*scene(ERRORS), Facts(), draws=64, seed=1).facts
+    count = facts["lesion.count"].value
+    assert isinstance(count, Interval)
+    assert (count.low, count.high) == (round(count.low), round(count.high))
 
 
 def test_a_model_that_overlooks_leaves_the_answer_open_but_not_the_probability() -> None:
