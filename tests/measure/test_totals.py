@@ -13,6 +13,7 @@ from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels, Origin, Segmentation, Volume
 from burden.measure import measure
+from burden.measure.fact import number
 
 ERRORS = ((-0.5, -1.0, -0.4), (0.0, 0.0, 0.0), (1.0, 0.5, 0.2), (2.0, 2.0, 1.0))
 
@@ -85,10 +86,11 @@ def test_nothing_found_is_not_said_to_be_nothing_there() -> None:
 
 
 def test_the_interval_of_a_count_is_whole() -> None:
-    facts = measure(*scene(ERRORS), Facts(), draws=64, seed=1).facts
-    count = facts["lesion.count"].value
-    assert isinstance(count, Interval)
-    assert (count.low, count.high) == (round(count.low), round(count.high))
+    count = number("lesion.count", "1", 5.0, np.array([3.0, 4.0, 5.0, 44.0]), "test").value
+    assert count == Interval(3.0, 44.0)
+    length = number("lesion.largest_diameter", "mm", 5.0, np.array([3.5, 4.0, 5.0, 44.0]), "test").value
+    assert isinstance(length, Interval)
+    assert 3.5 < length.low < 4.0
 
 
 def test_a_model_that_overlooks_leaves_the_answer_open_but_not_the_probability() -> None:
