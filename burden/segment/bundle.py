@@ -89,8 +89,8 @@ class Bundle:
     structures
         Classes beside liver and lesion that it finds well enough to be given out.
     lesion_recall
-        Share of the lesions of held-out CTs that it found, and of those of 10 mm or more; 1 where the
-        card does not say.
+        Share of the lesions of held-out CTs that it found, and of those of 10 mm or more; None where
+        that was not measured.
     """
 
     folder: Path
@@ -102,7 +102,7 @@ class Bundle:
     coarse: Network
     calibration: Calibration
     structures: tuple[str, ...] = ()
-    lesion_recall: tuple[float, float] = (1.0, 1.0)
+    lesion_recall: tuple[float, float] | None = None
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -209,8 +209,10 @@ def _network(block: dict[str, Any]) -> Network:
     )
 
 
-def _recall(figures: dict[str, Any]) -> tuple[float, float]:
-    whole = float(figures.get("lesion_recall", 1.0))
+def _recall(figures: dict[str, Any]) -> tuple[float, float] | None:
+    if "lesion_recall" not in figures:
+        return None
+    whole = float(figures["lesion_recall"])
     return whole, float(figures.get("lesion_recall_10mm", whole))
 
 

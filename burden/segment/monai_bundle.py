@@ -78,17 +78,24 @@ UNSOUND_ON_MR = Finding(
 )
 
 
-def misses(recall: float, of_large: float) -> tuple[Finding, ...]:
+def misses(recall: tuple[float, float] | None) -> tuple[Finding, ...]:
     """What to say of a model that overlooks lesions: what it finds may not be all.
 
     The draws move the surfaces of what was found; they know nothing of what was not, so a burden
-    called far too low would look certain. `recall` is of all lesions, `of_large` of those of 10 mm
-    and more, which decides.
+    called far too low would look certain. `recall` is of all lesions and of those of 10 mm and more,
+    which decides; None where nobody measured it.
     """
+    if recall is None:
+        text = (
+            "How many lesions this model overlooks was not measured: burden, count and largest size are "
+            "at least what was found. A better mask can take its place (--lesions)."
+        )
+        return (Finding("lesions-overlooked", "warning", text, HIDDEN),)
+    whole, of_large = recall
     if of_large >= GOOD_RECALL:
         return ()
     text = (
-        f"This model overlooks lesions: on held-out CTs it found {recall:.0%} of them, {of_large:.0%} "
+        f"This model overlooks lesions: on held-out CTs it found {whole:.0%} of them, {of_large:.0%} "
         "of those of 10 mm or more. The ranges of tumor volume, burden, count and largest size allow "
         "for that, and what more tumor could change stays open; a better mask can take its place "
         "(--lesions)."
@@ -267,7 +274,7 @@ class BundleSegmenter:
             self.bundle.calibration,
             volume.grid.voxel_ml,
         )
-        findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(*self.bundle.lesion_recall)
+        findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(self.bundle.lesion_recall)
         placed = _placed(liver, native_box, volume.grid, {1: "liver"})
         progress("decide", 1.0)
         return Segmentation(

@@ -43,8 +43,7 @@ def new_card(name: str) -> str:
             "",
             FIGURES[0],
             "Not measured: the held-out cases that `configs/train.yaml` names are not in the data. "
-            "Calibration and figures in `configs/metadata.json` are those of the model shipped with the "
-            "software, not of this one.",
+            "The calibration in `configs/metadata.json` is that of the model shipped with the software.",
             FIGURES[1],
             "",
         )

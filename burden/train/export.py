@@ -59,8 +59,10 @@ def new_bundle(
     if config is not None:
         shutil.copy(config, folder / "configs" / "train.yaml")
     name = folder.parent.name
-    facts = {"name": name, "version": "1.0.0", "changelog": {}, "training": {}}
-    facts |= {"data_source": "see docs/README.md", "copyright": ""}
+    facts: dict[str, Any] = {"name": name, "version": "1.0.0", "changelog": {}, "training": {}}
+    facts |= {"data_source": "see docs/README.md", "copyright": "", "held_out": {}}
+    meta = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    facts["calibration"] = meta["calibration"] | {"total_errors": []}  # other weights err otherwise
     export(checkpoints, folder, facts=facts)
     shutil.rmtree(folder / "docs")
     (folder / "docs").mkdir()

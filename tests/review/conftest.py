@@ -92,7 +92,7 @@ class Doubtful:
             lesion_existence=(-2.0, 4.0, 0.8),
             total_errors=((-0.2, -0.3, -0.1), (0.1, 0.2, 0.0), (0.6, 1.0, 0.4)),
             source="stand-in 1",
-            findings=misses(0.5, 0.5),
+            findings=misses((0.5, 0.5)),
         )
 
 

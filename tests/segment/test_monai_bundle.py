@@ -290,11 +290,14 @@ def test_unlikely_lesions_are_left_out_and_counted() -> None:
 def test_a_model_that_overlooks_lesions_says_so() -> None:
     from burden.segment.monai_bundle import misses
 
-    (said,) = misses(0.27, 0.6)
+    (said,) = misses((0.27, 0.6))
     assert said.code == "lesions-overlooked"
     assert "27%" in said.text
     assert "60% of those of 10 mm" in said.text
-    assert misses(0.5, 0.9) == ()  # small lesions are forgiven
+    assert misses((0.5, 0.9)) == ()  # small lesions are forgiven
+    (unknown,) = misses(None)
+    assert (unknown.code, unknown.invalidates) == (said.code, said.invalidates)
+    assert "not measured" in unknown.text, "not measured is not: none overlooked"
 
 
 def test_float_images_in_upright_order_are_not_written_to() -> None:

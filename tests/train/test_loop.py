@@ -131,6 +131,7 @@ def test_new_bundle_holds_the_trained_network(pack: Path, config: Path, tmp_path
     card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert "Research use only" in card
     assert "Not measured" in card
+    assert bundle.lesion_recall is None, "the shipped model's is not this one's"
     assert [path.name for path in (bundle.folder / "docs").iterdir()] == ["README.md"]
     assert bundle.fine.channels == bundle.fine_mr.channels == 2
     assert bundle.fine_mr.weights == "models/fine_mr.safetensors"
