@@ -17,7 +17,7 @@ from burden.phantom.spec import LesionSpec, Spec
 from burden.phantom.write import save
 from burden.pipeline import Job, run
 from burden.review.base import Base, open_base
-from burden.segment.monai_bundle import misses
+from burden.segment.trust import misses
 
 FACTS = Path(__file__).resolve().parents[2] / "sample_data" / "bilobar_type2" / "facts.yaml"
 LESIONS = (
