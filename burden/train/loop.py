@@ -196,7 +196,7 @@ class _Run:
         with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=_has_bf16(self.device)):
             logits = self.net(image[:, : self.stage.channels].to(self.device))
         weights = torch.tensor(phase.class_weights, dtype=torch.float32, device=self.device)
-        loss = segmentation_loss(logits, target.to(self.device), weights)
+        loss = segmentation_loss(logits, target.to(self.device), weights, phase.recipe.spacing_mm)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), phase.clip)

@@ -1,8 +1,14 @@
-"""Cross-entropy on all classes plus soft Dice on the whole liver, on lesions and on the organs."""
+"""Cross-entropy on all classes plus soft Dice on the whole liver, on lesions and on the organs.
+
+A voxel of a small lesion weighs more than one of a large one. Without that a lesion of 8 mm beside
+one of 60 mm is a four-hundredth of the loss, and to overlook it costs nothing.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from burden.train.lesions import LESION, LIVER
 
@@ -11,10 +17,14 @@ if TYPE_CHECKING:
 
 ORGANS = 0.5
 """Weight of the organs' Dice beside those of liver and lesions."""
+LARGE_MM = 25.0
+"""Diameter from which a voxel of a lesion weighs 1; below, as much more as the lesion is narrower."""
+HEAVIEST = 4.0
+"""What a voxel weighs at most: more would make the smallest lesions grow."""
 
 
 def segmentation_loss(
-    logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor
+    logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor, spacing_mm: float
 ) -> torch.Tensor:
     """Loss of a batch; a Dice term counts only where its structure is present.
 
@@ -23,6 +33,8 @@ def segmentation_loss(
     logits : float (b, classes, i, j, k)
     target : int64 (b, i, j, k)
     class_weights : float (classes,)
+    spacing_mm : float
+        Isotropic voxel size.
 
     Returns
     -------
@@ -32,7 +44,8 @@ def segmentation_loss(
     import torch
 
     logits = logits.float()
-    loss = torch.nn.functional.cross_entropy(logits, target, weight=class_weights)
+    surprise = torch.nn.functional.cross_entropy(logits, target, weight=class_weights, reduction="none")
+    loss = (surprise * lesion_weights(target, spacing_mm)).sum() / class_weights[target].sum()
     share = torch.softmax(logits, dim=1)
     lesion = share[:, LESION]
     for predicted, wanted in (
@@ -45,6 +58,34 @@ def segmentation_loss(
     organs = [value for value in range(LESION + 1, share.shape[1]) if bool((target == value).any())]
     missed = [_one_minus_dice(share[:, value], target == value) for value in organs]
     return loss + ORGANS * sum(missed, torch.zeros((), device=loss.device)) / max(1, len(missed))
+
+
+def lesion_weights(target: torch.Tensor, spacing_mm: float) -> torch.Tensor:
+    """Weight of each voxel by the size of the lesion it is part of; 1 outside lesions.
+
+    Parameters
+    ----------
+    target : int64 (b, i, j, k)
+    spacing_mm : float
+        Isotropic voxel size.
+
+    Returns
+    -------
+    torch.Tensor
+        float (b, i, j, k), from 1 to `HEAVIEST`.
+    """
+    import cc3d
+    import torch
+
+    weights = np.ones(tuple(target.shape), np.float32)
+    for one, classes in zip(weights, target.cpu().numpy(), strict=True):
+        labels = cc3d.connected_components(classes == LESION, connectivity=26)
+        sizes = np.bincount(labels.ravel())
+        diameters_mm = (6 / np.pi * sizes) ** (1 / 3) * spacing_mm
+        by_lesion = np.clip(LARGE_MM / np.maximum(diameters_mm, 1e-6), 1, HEAVIEST)
+        by_lesion[0] = 1
+        one[:] = by_lesion[labels]
+    return torch.from_numpy(weights).to(target.device)
 
 
 def _one_minus_dice(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import yaml
 from burden.segment.bundle import load_network, read_bundle
 from burden.segment.network import CLASS_NAMES, build, folded_unet
 from burden.train import calibrate, curve, export, loop, settings
-from burden.train.loss import segmentation_loss
+from burden.train.loss import HEAVIEST, LARGE_MM, lesion_weights, segmentation_loss
 from burden.train.pack import load_pack, pack_folder
 
 LIVER, LESION = CLASS_NAMES.index("liver"), CLASS_NAMES.index("lesion")
@@ -149,9 +149,39 @@ def test_loss_prefers_the_truth() -> None:
     target = torch.randint(0, 9, (1, 8, 8, 8), generator=torch.Generator().manual_seed(0))
     right = 8 * torch.nn.functional.one_hot(target, 9).permute(0, 4, 1, 2, 3).float()
     weights = torch.ones(9)
-    good = segmentation_loss(right, target, weights)
-    wrong = segmentation_loss(right.roll(1, dims=1), target, weights)
+    good = segmentation_loss(right, target, weights, 2.0)
+    wrong = segmentation_loss(right.roll(1, dims=1), target, weights, 2.0)
     assert float(good) < 0.1 < 2 < float(wrong)
+
+
+def test_a_small_lesion_weighs_more_in_the_loss() -> None:
+    target = torch.ones(2, 40, 40, 40, dtype=torch.int64)
+    target[0, 2:34, 2:34, 2:34] = LESION  # 64 mm at 2 mm: the sphere of its volume has 79
+    target[0, 37:39, 37:39, 37:39] = LESION  # 4 mm
+    target[1, 10:16, 10:16, 10:16] = LESION  # 12 mm: sphere of 14.9
+    weights = lesion_weights(target, 2.0)
+    assert weights.shape == target.shape
+    assert float(weights[0, 20, 20, 20]) == 1
+    assert float(weights[0, 38, 38, 38]) == HEAVIEST
+    assert float(weights[1, 12, 12, 12]) == pytest.approx(LARGE_MM / 14.89, rel=1e-3)
+    assert (weights[target != LESION] == 1).all()
+    assert float(lesion_weights(target, 1.0)[1, 12, 12, 12]) == pytest.approx(LARGE_MM / 7.44, rel=1e-3)
+
+
+def test_overlooking_the_small_of_two_lesions_costs_more_than_its_volume() -> None:
+    target = torch.ones(1, 32, 32, 32, dtype=torch.int64)
+    target[0, 2:18, 2:18, 2:18] = LESION
+    target[0, 24:28, 24:28, 24:28] = LESION
+    told = 6 * torch.nn.functional.one_hot(target, 3).permute(0, 4, 1, 2, 3).float()
+
+    def cost(part: tuple[slice, ...]) -> float:
+        missed = told.clone()
+        missed[:, :, part[0], part[1], part[2]] = told[:, :, :1, :1, :1]
+        plain = segmentation_loss(told, target, torch.ones(3), 2.0)
+        return float(segmentation_loss(missed, target, torch.ones(3), 2.0) - plain)
+
+    small, same_volume_of_large = cost((slice(24, 28),) * 3), cost((slice(4, 8),) * 3)
+    assert small > 1.5 * same_volume_of_large
 
 
 def test_network_gives_one_logit_a_class_and_voxel() -> None:
