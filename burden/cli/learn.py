@@ -19,6 +19,7 @@ from burden.cli.options import FILE, common, console_of
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of each stage instead of a time.")
 @click.option("--stage", type=click.Choice(["coarse", "fine", "fine_mr"]), help="Train only this stage.")
+@click.option("--from", "start", type=FILE, help="Go on from the weights of this bundle.")
 @click.option("--config", type=FILE, help="train.yaml; default: that of the shipped bundle.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -40,6 +41,6 @@ def train(**options: Any) -> None:
     with console.progress() as progress:
         checkpoints = run_training(data, out, progress=progress, **options)
         pack = data if data.suffix == ".npz" else None
-        settings = {"pack": pack, "config": options["config"], "progress": progress}
+        settings = {"pack": pack, "progress": progress} | {k: options[k] for k in ("config", "start")}
         bundle = new_bundle(checkpoints, out / "bundle", **settings)
     console.result({"bundle": str(bundle)}, f"Bundle: {bundle}")

@@ -23,11 +23,13 @@ def new_bundle(
     *,
     pack: Path | None = None,
     config: Path | None = None,
+    start: Path | None = None,
     progress: Callable[[str, float], None] = lambda _step, _done: None,
 ) -> Path:
     """Make a complete bundle from checkpoints, ready to be used.
 
-    The settings, and the weights of a stage that has no checkpoint, come from the shipped bundle.
+    The settings, and the weights of a stage that has no checkpoint, come from the bundle that the
+    training went on from, by default the shipped one.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def new_bundle(
         held-out cases, calibration and figures come from them; else those of the shipped bundle stay.
     config : Path, optional
         The ``train.yaml`` they were trained with; by default the one of the shipped bundle.
+    start : Path, optional
+        The bundle that the training went on from.
     progress : callable
         Told the step and the part of it that is done.
 
@@ -55,7 +59,7 @@ def new_bundle(
 
     if folder.exists():
         shutil.rmtree(folder)
-    shutil.copytree(shipped("models", "liver_burden_ctmr"), folder)
+    shutil.copytree(start or shipped("models", "liver_burden_ctmr"), folder)
     if config is not None:
         shutil.copy(config, folder / "configs" / "train.yaml")
     name = folder.parent.name

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from burden.errors import UsageError
+from burden.segment.bundle import load_network, read_bundle
 from burden.train import augment, curve, settings
 from burden.train.draw import Draw
 from burden.train.lesions import LESION, LIVER
@@ -21,6 +23,7 @@ from burden.train.loss import segmentation_loss
 from burden.train.pack import load_pack, pack_folder
 
 if TYPE_CHECKING:
+    from burden.segment.bundle import Bundle, Network
     from burden.train.settings import Stage
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ def train(
     seed: int = 0,
     config: Path | None = None,
     stage: str | None = None,
+    start: Path | None = None,
     save_every_s: float = 300.0,
     progress: Progress = lambda _stage, _done: None,
 ) -> list[Path]:
@@ -62,6 +66,9 @@ def train(
         ``train.yaml``; by default the one of the shipped bundle.
     stage : str, optional
         Train only this stage.
+    start : Path, optional
+        Bundle whose weights to go on from; without one, from chance. Checkpoints that are there come
+        first.
     save_every_s : float
         Seconds between checkpoints.
     progress : callable
@@ -71,6 +78,13 @@ def train(
     -------
     list of Path
         The checkpoints, to be exported by `burden.train.export`.
+
+    Raises
+    ------
+    ModelError
+        If the bundle to go on from is damaged.
+    UsageError
+        If its networks are of other widths than the settings say.
     """
     plan = settings.read_settings(config or default_config())
     out.mkdir(parents=True, exist_ok=True)
@@ -80,12 +94,13 @@ def train(
     if not chosen:
         raise ValueError(f"no stage {stage!r} in the settings")
     share = sum(one.share for one in chosen)
+    bundle = None if start is None else read_bundle(start)
     done = []
     for one in chosen:
         healthy = [augment.prepare(hu, classes, one.factor) for hu, classes in cases.values()]
         limit_s = None if minutes is None else 60 * minutes * one.share / share
         limit_steps = steps if steps is not None else (None if limit_s else one.steps)
-        run = _Run(one, out / f"{one.name}.pt", pick_device(device), seed)
+        run = _Run(one, out / f"{one.name}.pt", pick_device(device), seed, bundle)
         done.append(run.go(healthy, limit_s, limit_steps, save_every_s, progress))
     return done
 
@@ -122,7 +137,9 @@ def _packed(folder: Path, pack: Path) -> Path:
 class _Run:
     """One stage: network, averaged weights, optimiser, and how far they have come."""
 
-    def __init__(self, stage: Stage, path: Path, device: str, seed: int) -> None:
+    def __init__(
+        self, stage: Stage, path: Path, device: str, seed: int, start: Bundle | None = None
+    ) -> None:
         import torch
 
         from burden.segment.network import folded_unet
@@ -136,11 +153,10 @@ class _Run:
         )
         self.step, self.elapsed_s = 0, 0.0
         self.journal = path.with_name("train.csv")
-        before = path.with_name(f"{stage.starts_from}.pt")
         if path.exists():
             self._load()
-        elif stage.starts_from and before.exists():
-            self._start_from(before)
+        elif start is not None:
+            self._start_from(start)
 
     def go(
         self,
@@ -231,12 +247,18 @@ class _Run:
         partial.replace(self.path)
         curve.draw(self.journal, self.journal.with_suffix(".png"))
 
-    def _start_from(self, path: Path) -> None:
-        """Take the averaged weights of another stage."""
-        import torch
-
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        self.net.load_state_dict(state["ema"])
+    def _start_from(self, bundle: Bundle) -> None:
+        """Take the weights of the same network of a bundle."""
+        network: Network = getattr(bundle, self.stage.name)
+        for what in ("features", "classes", "channels"):
+            there, wanted = getattr(network, what), getattr(self.stage, what)
+            if there != wanted:
+                raise UsageError(
+                    f"{self.stage.name} of this bundle has {what} {there}; the settings say {wanted}.",
+                    where=bundle.folder,
+                    hint="Change the settings (--config), or start from chance.",
+                )
+        self.net.load_state_dict(load_network(bundle, network, self.device).state_dict())
         self.ema = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
 
     def _load(self) -> None:

@@ -55,8 +55,6 @@ class Stage:
         How many of `burden.segment.network.CLASS_NAMES` it tells apart; the rest is background.
     channels : int
         1: intensity; 2: also intensity relative to the liver.
-    starts_from : str
-        Stage whose weights it starts with; "" for random ones.
     share : float
         Part of the total time.
     steps : int
@@ -76,7 +74,6 @@ class Stage:
     weight_decay: float
     decay_power: float
     phases: tuple[Phase, ...]
-    starts_from: str = ""
 
     def phase(self, progress: float) -> Phase:
         """The phase at this part of the run."""

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from burden.errors import UsageError
 from burden.segment.bundle import load_network, read_bundle
 from burden.segment.network import CLASS_NAMES, build, folded_unet
 from burden.train import calibrate, curve, export, loop, settings
@@ -252,14 +253,23 @@ def test_surface_offset_of_a_grown_ball(shift: float) -> None:
     assert offset == pytest.approx(shift, rel=0.15)
 
 
-def test_a_stage_starts_from_the_weights_of_another(pack: Path, config: Path, tmp_path: Path) -> None:
-    (fine,) = loop.train(pack, tmp_path, steps=2, device="cpu", config=config, stage="fine")
-    stages = settings.read_settings(config).stages
-    stage = replace(next(one for one in stages if one.name == "fine_mr"), starts_from="fine")
-    run = loop._Run(stage, tmp_path / "fine_mr.pt", "cpu", 0)
-    ema = torch.load(fine, weights_only=True)["ema"]
-    assert all(torch.equal(value, ema[name]) for name, value in run.net.state_dict().items())
-    assert run.step == 0
+def test_training_goes_on_from_a_bundle(pack: Path, config: Path, tmp_path: Path) -> None:
+    start = export.new_bundle(
+        loop.train(pack, tmp_path / "first", steps=2, device="cpu", config=config),
+        tmp_path / "bundle",
+        config=config,
+    )
+    bundle, stages = read_bundle(start), settings.read_settings(config).stages
+    for stage in stages:
+        run = loop._Run(stage, tmp_path / f"{stage.name}.pt", "cpu", 0, bundle)
+        there = load_network(bundle, getattr(bundle, stage.name), "cpu").state_dict()
+        assert run.step == 0
+        assert all(torch.equal(value, there[name]) for name, value in run.net.state_dict().items())
+        assert all(torch.equal(value, there[name]) for name, value in run.ema.items())
+    with pytest.raises(UsageError, match=r"fine of this bundle has features .* the settings say"):
+        loop._Run(
+            replace(stages[1], features=(16, 16, 16, 16, 16, 16)), tmp_path / "x.pt", "cpu", 0, bundle
+        )
 
 
 def test_the_share_that_makes_the_best_lesions_is_taken() -> None:
