@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from burden.train.recipe import Recipe
 
 AIR_HU = intensity.WINDOW_HU[0]
+LEVEL_OFF = (3.0, 0.15)
+"""How far off the liver's level is known: HU on CT, a part of it on MR, where coils differ most (sd)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _level(image: torch.Tensor, labels: torch.Tensor, draw: Draw, *, is_mr: bool
     else:
         level = float(image[parenchyma].median())
     wobble = draw.rng.normal()
-    return level * float(np.exp(0.05 * wobble)) if is_mr else level + 3 * wobble
+    return level * float(np.exp(LEVEL_OFF[1] * wobble)) if is_mr else level + LEVEL_OFF[0] * wobble
 
 
 def _crop(case: Healthy, recipe: Recipe, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
