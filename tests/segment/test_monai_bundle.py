@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from burden.errors import ModelError
 from burden.grid import Grid, reorder
 from burden.image import Origin, Segmentation, Volume
 from burden.resources import shipped
+from burden.segment import monai_bundle
 from burden.segment.bundle import Calibration, read_bundle, sha256_of
 from burden.segment.monai_bundle import clearer, from_bundle
 from burden.segment.network import folded_unet
@@ -269,6 +271,43 @@ def test_mr_is_not_trusted(toy: Path) -> None:
     bright = Volume((volume.data + 1000).astype(np.int16), volume.grid, "MR", volume.origin)
     findings = [one for one in segment(toy, bright).findings if one.severity == "error"]
     assert [one.invalidates for one in findings] == [("*",)]
+
+
+def test_on_mr_the_answers_for_three_levels_are_averaged(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the network sees, the mean of its probabilities is what is decided on."""
+    seen, told = [], []
+
+    def slide(net: Any, image: torch.Tensor, plan: Any, device: str, progress: Any) -> torch.Tensor:
+        progress(1.0)
+        if plan.channels == 2:
+            seen.append(image)
+        return real(net, image, plan, device, lambda _done: None)
+
+    real = monai_bundle.slide
+    monkeypatch.setattr(monai_bundle, "slide", slide)
+    volume = body()
+    raw = torch.from_numpy(volume.data.astype(np.float32) + 1000)
+    raw, grid = raw[:48, :48, :30], volume.grid.crop((0, 0, 0), (48, 48, 30))
+    grid = Grid.from_axes(grid.shape, [2.0] * 3, np.zeros(3))
+    segmenter = from_bundle(toy)
+    found = segmenter.look(raw, grid, "MR", "cpu", lambda step, done: told.append((step, done)))
+    assert found is not None
+    last = seen[-3:]
+    assert len(seen) % 3 == 0
+    assert all(torch.equal(one[0], last[0][0]) for one in last)  # the intensity itself stays
+    assert not torch.equal(last[0][1], last[1][1])
+    # (image / level - 1) / 0.6 for levels in the ratio 0.7 : 1 : 1.45
+    plain = [(0.6 * one[1] + 1) * part for one, part in zip(last, (0.7, 1.0, 1.45), strict=True)]
+    free = torch.stack([one[1].abs() < 1 for one in last]).all(0)
+    assert torch.allclose(plain[0][free], plain[1][free], atol=1e-4)
+    assert torch.allclose(plain[2][free], plain[1][free], atol=1e-4)
+    net = segmenter._net(segmenter.bundle.fine_mr, "cpu")
+    logits = [real(net, one, segmenter.bundle.fine_mr, "cpu", lambda _done: None) for one in last]
+    wanted = torch.stack([torch.softmax(one / 1.5, 0) for one in logits]).mean(0)
+    assert np.allclose(found.shares, wanted.numpy(), atol=1e-5)
+    assert [done for step, done in told if step == "segment"][-3:] == pytest.approx([1 / 3, 2 / 3, 1])
 
 
 def test_unlikely_lesions_are_left_out_and_counted() -> None:
