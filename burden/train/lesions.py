@@ -2,7 +2,8 @@
 
 A lesion is a rotated ellipsoid whose signed distance is perturbed by smooth noise, with a soft edge
 and an optional necrotic core, bright rim and very dense inclusion. Lesions stay inside liver
-parenchyma: vessels, gallbladder and the outside are never painted.
+parenchyma: vessels, gallbladder and the outside are never painted. A real metastasis at the capsule
+makes it bulge; one cut off there would look like a dent in the liver to anybody, so none is drawn.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ PATTERNS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
     "large": (0.17, (1, 3), (20.0, 60.0)),
 }
 """Disease patterns; the shares add up to 1."""
+INSIDE = 0.7
+"""Part of a lesion that must lie in the liver for it to be drawn,"""
+DENT_MM = 15.0
+"""unless its radius is larger: then what lies in the liver shows what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ def paint(
     texture = draw.field(shape, 4.0)
     for lesion in lesions:
         box, depth = _depth(lesion, rough, spacing_mm)
-        if depth.numel() == 0:
+        if depth.numel() == 0 or _is_dent(lesion, depth > 0, liver[box]):
             continue
         alpha = torch.sigmoid(depth / lesion.look.edge_mm) * liver[box]
         wanted = (
@@ -193,6 +198,11 @@ def paint(
         out[box] += alpha * (wanted - out[box])
         inside[box] |= (depth > 0) & liver[box]
     return out, torch.where(inside, torch.tensor(LESION, dtype=labels.dtype), labels)
+
+
+def _is_dent(lesion: Lesion, body: torch.Tensor, liver: torch.Tensor) -> bool:
+    """Whether the liver's surface (or a vessel) would cut off too much of a lesion."""
+    return lesion.radius_mm < DENT_MM and int((body & liver).sum()) < INSIDE * int(body.sum())
 
 
 def _depth(

@@ -43,6 +43,23 @@ def test_volume_is_that_of_the_ball(radius: float) -> None:
     assert volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("radius", "outwards", "is_drawn"),
+    [(8.0, -4.0, True), (8.0, 0.0, False), (20.0, 0.0, True)],
+    ids=["whole", "cut in half", "large and cut"],
+)
+def test_a_small_lesion_cut_off_by_the_surface_is_not_drawn(
+    radius: float, outwards: float, is_drawn: bool
+) -> None:
+    hu, classes = healthy()
+    classes[classes == PORTAL] = LIVER
+    surface = 24 + 0.45 * 48  # of the ball of liver, voxels
+    lesion = replace(ball(radius, SMOOTH), centre=(surface + outwards, 24.0, 24.0))
+    image, labels = lesions.paint(hu, classes, [lesion], Draw(0, 0), 2.0)
+    assert bool((labels == LESION).any()) == is_drawn
+    assert torch.equal(image, hu) != is_drawn
+
+
 def test_contrast_reaches_the_image_only_inside() -> None:
     hu, classes = healthy()
     image, labels = lesions.paint(hu, classes, [ball(10.0, SMOOTH)], Draw(0, 0), 2.0)
