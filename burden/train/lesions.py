@@ -99,8 +99,9 @@ def draw_look(draw: Draw, recipe: Recipe, unit: float = 1.0, *, is_mr: bool = Fa
         contrast=contrast * unit,
         # Never less than a reader sees: taught to draw what is not there, a network adds it everywhere.
         outer=min(1.0, draw.between(12, 28) / abs(contrast)) if graded else 1.0,
-        depth=draw.between(0, 0.4),
-        ramp=draw.between(0.1, 0.6),
+        # ... nor where it is so faint nearly throughout that nobody would draw its outline.
+        depth=draw.between(0, 0.25),
+        ramp=draw.between(0.1, 0.4),
         core=unit * draw.between(-50, -10) if kinds["core"] and not (cystic or graded) else 0.0,
         rim=unit * draw.between(10, 60) if kinds["rim"] and not cystic else 0.0,
         dense=unit * draw.between(60, 250) if kinds["dense"] and not cystic else 0.0,

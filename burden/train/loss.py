@@ -1,7 +1,8 @@
 """Cross-entropy on all classes plus soft Dice on the whole liver, on lesions and on the organs.
 
 A voxel of a small lesion weighs more than one of a large one. Without that a lesion of 8 mm beside
-one of 60 mm is a four-hundredth of the loss, and to overlook it costs nothing.
+one of 60 mm is a four-hundredth of the loss, and to overlook it costs nothing. The liver right
+around it weighs as much, or else the lesion would be drawn too large.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ ORGANS = 0.5
 LARGE_MM = 25.0
 """Diameter from which a voxel of a lesion weighs 1; below, as much more as the lesion is narrower."""
 HEAVIEST = 4.0
-"""What a voxel weighs at most: more would make the smallest lesions grow."""
+"""What a voxel weighs at most."""
+AROUND = 2
+"""Voxels around a lesion that weigh as much as it does."""
 
 
 def segmentation_loss(
@@ -61,7 +64,7 @@ def segmentation_loss(
 
 
 def lesion_weights(target: torch.Tensor, spacing_mm: float) -> torch.Tensor:
-    """Weight of each voxel by the size of the lesion it is part of; 1 outside lesions.
+    """Weight of each voxel by the size of the lesion it is part of or beside; 1 elsewhere.
 
     Parameters
     ----------
@@ -85,7 +88,9 @@ def lesion_weights(target: torch.Tensor, spacing_mm: float) -> torch.Tensor:
         by_lesion = np.clip(LARGE_MM / np.maximum(diameters_mm, 1e-6), 1, HEAVIEST)
         by_lesion[0] = 1
         one[:] = by_lesion[labels]
-    return torch.from_numpy(weights).to(target.device)
+    width = 2 * AROUND + 1
+    spread = torch.nn.functional.max_pool3d(torch.from_numpy(weights)[:, None], width, 1, AROUND)
+    return spread[:, 0].to(target.device)
 
 
 def _one_minus_dice(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

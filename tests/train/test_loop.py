@@ -157,7 +157,7 @@ def test_loss_prefers_the_truth() -> None:
 
 def test_a_small_lesion_weighs_more_in_the_loss() -> None:
     target = torch.ones(2, 40, 40, 40, dtype=torch.int64)
-    target[0, 2:34, 2:34, 2:34] = LESION  # 64 mm at 2 mm: the sphere of its volume has 79
+    target[0, 2:33, 2:33, 2:33] = LESION  # 62 mm at 2 mm
     target[0, 37:39, 37:39, 37:39] = LESION  # 4 mm
     target[1, 10:16, 10:16, 10:16] = LESION  # 12 mm: sphere of 14.9
     weights = lesion_weights(target, 2.0)
@@ -165,7 +165,10 @@ def test_a_small_lesion_weighs_more_in_the_loss() -> None:
     assert float(weights[0, 20, 20, 20]) == 1
     assert float(weights[0, 38, 38, 38]) == HEAVIEST
     assert float(weights[1, 12, 12, 12]) == pytest.approx(LARGE_MM / 14.89, rel=1e-3)
-    assert (weights[target != LESION] == 1).all()
+    far = torch.nn.functional.max_pool3d((target == LESION).float()[:, None], 5, 1, 2)[:, 0] == 0
+    assert (weights[far] == 1).all()
+    assert float(weights[1, 8, 12, 12]) == float(weights[1, 12, 12, 12])  # two voxels outside
+    assert float(weights[1, 7, 12, 12]) == 1
     assert float(lesion_weights(target, 1.0)[1, 12, 12, 12]) == pytest.approx(LARGE_MM / 7.44, rel=1e-3)
 
 
