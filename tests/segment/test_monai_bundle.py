@@ -310,6 +310,25 @@ def test_on_mr_the_answers_for_three_levels_are_averaged(
     assert [done for step, done in told if step == "segment"][-3:] == pytest.approx([1 / 3, 2 / 3, 1])
 
 
+@pytest.mark.parametrize(("width_mm", "is_filled"), [(8, True), (14, True), (20, False)])
+@pytest.mark.parametrize("axis", range(3))
+def test_narrow_clefts_are_closed_on_any_grid(width_mm: int, is_filled: bool, axis: int) -> None:
+    spacing = (1.0, 2.0, 4.0)
+    sizes = [int(80 / step) for step in spacing]
+    mask = np.zeros(sizes, bool)
+    mask[tuple(slice(int(8 / step), int(72 / step)) for step in spacing)] = True
+    cleft = [slice(None)] * 3
+    middle, half = 40 / spacing[axis], width_mm / 2 / spacing[axis]
+    cleft[axis] = slice(int(middle - half), int(middle + half))
+    whole = mask.copy()
+    mask[tuple(cleft)] = False
+    closed = monai_bundle.closed(mask, spacing, 8.0)
+    assert (closed | mask == closed).all()
+    assert not closed[~whole].any()
+    deep = tuple(n // 2 for n in sizes)
+    assert closed[deep] == is_filled
+
+
 def test_unlikely_lesions_are_left_out_and_counted() -> None:
     lesions = np.zeros((20, 20, 20), bool)
     share = np.zeros(lesions.shape, np.float32)
