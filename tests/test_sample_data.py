@@ -49,7 +49,7 @@ def test_truth_masks_give_what_is_expected(sample: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("solitary_type1", 0.8), ("bilobar_type2", 0.78), ("diffuse_type3", 0.85)]
+    ("name", "least"), [("solitary_type1", 0.78), ("bilobar_type2", 0.8), ("diffuse_type3", 0.86)]
 )
 def test_the_shipped_model_finds_the_liver_and_its_lesions(name: str, least: float) -> None:
     """A burden of 63 % was once called 8 %: the lesions' intensity was taken for the liver's."""
