@@ -20,7 +20,7 @@ from burden.cli.options import FILE, common, console_of
 @click.option("--steps", type=click.IntRange(1), help="Steps of each stage instead of a time.")
 @click.option("--stage", type=click.Choice(["coarse", "fine", "fine_mr"]), help="Train only this stage.")
 @click.option("--from", "start", type=FILE, help="Go on from the weights of this bundle.")
-@click.option("--config", type=FILE, help="train.yaml; default: that of the shipped bundle.")
+@click.option("--config", type=FILE, help="train.yaml; default: that of the bundle.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @common

@@ -65,7 +65,7 @@ CLEFT_MM = 16.0
 LEVELS_ON_MR = (0.7, 1.0, 1.45)
 """Parts of the liver's commonest intensity taken for its level on MR; the mean of the answers counts.
 
-The sensitivity of the coils changes within the liver by as much.
+Coils make one side of a liver brighter than the other, so that one level cannot be right everywhere.
 """
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AIR_HU = intensity.WINDOW_HU[0]
 LEVEL_OFF = (3.0, 0.15)
-"""How far off the liver's level is known: HU on CT, a part of it on MR, where coils differ most (sd)."""
+"""By how much the level given may be off (sd): HU on CT; on MR, where coils change it, a part of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def new_card(name: str) -> str:
             "",
             FIGURES[0],
             "Not measured: the held-out cases that `configs/train.yaml` names are not in the data. "
-            "The calibration in `configs/metadata.json` is that of the model shipped with the software.",
+            "The calibration in `configs/metadata.json` is that of the bundle before, or of the shipped one.",
             FIGURES[1],
             "",
         )

@@ -39,9 +39,9 @@ def new_bundle(
         The new bundle; replaced when there.
     pack : Path, optional
         Pack of the training data, by default ``pack.npz`` beside the checkpoints. When it holds the
-        held-out cases, calibration and figures come from them; else those of the shipped bundle stay.
+        held-out cases, calibration and figures come from them; else the calibration stays as it was.
     config : Path, optional
-        The ``train.yaml`` they were trained with; by default the one of the shipped bundle.
+        The ``train.yaml`` they were trained with; by default the one of the bundle gone on from.
     start : Path, optional
         The bundle that the training went on from.
     progress : callable
@@ -57,9 +57,11 @@ def new_bundle(
     from burden.train.pack import load_pack
     from burden.train.settings import read_settings
 
-    if folder.exists():
-        shutil.rmtree(folder)
-    shutil.copytree(start or shipped("models", "liver_burden_ctmr"), folder)
+    fresh = folder.with_name(f"{folder.name}.new")  # `start` may be the folder that is replaced
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(start or shipped("models", "liver_burden_ctmr"), fresh)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
     if config is not None:
         shutil.copy(config, folder / "configs" / "train.yaml")
     name = folder.parent.name
@@ -76,7 +78,7 @@ def new_bundle(
     if pack.exists() and held_out and held_out <= set(load_pack(pack)):
         finish(pack, folder, progress=progress)
     else:
-        log.warning("held-out cases are not in the data: the calibration is that of the shipped bundle")
+        log.warning("held-out cases are not in the data: the calibration stays as it was")
     return folder
 
 

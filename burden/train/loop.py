@@ -63,7 +63,7 @@ def train(
     seed : int
         Seed of the weights and of every patch.
     config : Path, optional
-        ``train.yaml``; by default the one of the shipped bundle.
+        ``train.yaml``; by default the one of `start`, or of the shipped bundle.
     stage : str, optional
         Train only this stage.
     start : Path, optional
@@ -86,7 +86,8 @@ def train(
     UsageError
         If its networks are of other widths than the settings say.
     """
-    plan = settings.read_settings(config or default_config())
+    bundle = None if start is None else read_bundle(start)
+    plan = settings.read_settings(config or config_of(start))
     out.mkdir(parents=True, exist_ok=True)
     pack = data if data.suffix == ".npz" else _packed(data, out / "pack.npz")
     cases = {case: pair for case, pair in load_pack(pack).items() if case not in plan.held_out}
@@ -94,7 +95,6 @@ def train(
     if not chosen:
         raise ValueError(f"no stage {stage!r} in the settings")
     share = sum(one.share for one in chosen)
-    bundle = None if start is None else read_bundle(start)
     done = []
     for one in chosen:
         healthy = [augment.prepare(hu, classes, one.factor) for hu, classes in cases.values()]
@@ -110,6 +110,11 @@ def default_config() -> Path:
     from burden.resources import shipped
 
     return shipped("models", "liver_burden_ctmr", "configs", "train.yaml")
+
+
+def config_of(start: Path | None) -> Path:
+    """``train.yaml`` of the bundle that a training goes on from, or else of the shipped one."""
+    return default_config() if start is None else start / "configs" / "train.yaml"
 
 
 def pick_device(name: str) -> str:

@@ -24,7 +24,7 @@ from burden.segment.bundle import Calibration, read_bundle, sha256_of
 from burden.segment.monai_bundle import clearer, from_bundle
 from burden.segment.network import folded_unet
 from burden.segment.sampling import from_upright, to_upright, upright_grid
-from burden.segment.trust import likely
+from burden.segment.trust import likely, misses
 
 TINY = [8, 8, 8, 8, 8, 8]
 
@@ -347,8 +347,6 @@ def test_unlikely_lesions_are_left_out_and_counted() -> None:
 
 
 def test_a_model_that_overlooks_lesions_says_so() -> None:
-    from burden.segment.trust import misses
-
     (said,) = misses((0.27, 0.6))
     assert said.code == "lesions-overlooked"
     assert "27%" in said.text

@@ -269,6 +269,11 @@ def test_training_goes_on_from_a_bundle(pack: Path, config: Path, tmp_path: Path
         assert run.step == 0
         assert all(torch.equal(value, there[name]) for name, value in run.net.state_dict().items())
         assert all(torch.equal(value, there[name]) for name, value in run.ema.items())
+    # By default the settings are the bundle's own, and it may be the very one that is replaced.
+    (fine,) = loop.train(pack, tmp_path / "on", steps=1, device="cpu", stage="fine", start=start)
+    export.new_bundle([fine], start, start=start)
+    assert read_bundle(start).fine.features == tuple(TINY)
+    assert settings.read_settings(start / "configs" / "train.yaml").held_out == ("two",)
     with pytest.raises(UsageError, match=r"fine of this bundle has features .* the settings say"):
         loop._Run(
             replace(stages[1], features=(16, 16, 16, 16, 16, 16)), tmp_path / "x.pt", "cpu", 0, bundle
