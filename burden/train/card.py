@@ -43,7 +43,7 @@ def new_card(name: str) -> str:
             "",
             FIGURES[0],
             "Not measured: the held-out cases that `configs/train.yaml` names are not in the data. "
-            "The calibration in `configs/metadata.json` is that of the bundle before, or of the shipped one.",
+            "The calibration in `configs/metadata.json` is that of the weights before.",
             FIGURES[1],
             "",
         )

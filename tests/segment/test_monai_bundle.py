@@ -24,6 +24,7 @@ from burden.segment.bundle import Calibration, read_bundle, sha256_of
 from burden.segment.monai_bundle import clearer, from_bundle
 from burden.segment.network import folded_unet
 from burden.segment.sampling import from_upright, to_upright, upright_grid
+from burden.segment.survey import Survey
 from burden.segment.trust import likely, misses
 
 TINY = [8, 8, 8, 8, 8, 8]
@@ -327,6 +328,30 @@ def test_narrow_clefts_are_closed_on_any_grid(width_mm: int, is_filled: bool, ax
     assert not closed[~whole].any()
     deep = tuple(n // 2 for n in sizes)
     assert closed[deep] == is_filled
+
+
+@pytest.mark.parametrize(
+    ("modality", "between", "is_liver"), [("MR", 0, True), ("MR", 8, False), ("CT", 0, False)]
+)
+def test_only_on_mr_and_only_what_is_no_organ_closes_a_cleft(
+    toy: Path, modality: Any, between: int, is_liver: bool
+) -> None:
+    """Class 0 is the outside, class 8 the kidneys; the cleft is 8 mm wide and open to one side."""
+    classes = np.zeros((48, 48, 48), np.uint8)
+    classes[8:40, 8:40, 8:40] = 1
+    classes[22:26, 14:, 8:40] = between
+    shares = np.stack([np.where(classes == value, 0.92, 0.01) for value in range(9)]).astype(np.float32)
+    grid = Grid.from_axes(classes.shape, [2.0] * 3, np.zeros(3))
+    coarse = Grid.from_axes((24, 24, 24), [4.0] * 3, np.ones(3))
+    place = np.zeros(coarse.shape, bool)
+    place[4:20, 4:20, 4:20] = True
+    survey = Survey(np.zeros((9, *coarse.shape), np.float32), coarse, place, np.zeros_like(place))
+    seen = monai_bundle.Seen(shares, grid, (slice(0, 48),) * 3, survey)
+    volume = Volume(np.zeros(grid.shape, np.float32), grid, modality, Origin("test", "x"))
+    found = from_bundle(toy)._decide(seen, volume, lambda _step, _done: None).liver.data > 0
+    assert found[10:20, 10:38, 10:38].all()
+    assert bool(found[23:25, 25, 24].all()) == is_liver
+    assert not found[:7].any()
 
 
 def test_unlikely_lesions_are_left_out_and_counted() -> None:
