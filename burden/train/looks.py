@@ -30,6 +30,9 @@ LIVER, IVC, PORTAL, GALLBLADDER, SPLEEN, AORTA, KIDNEYS = (
 )
 
 
+FAT_HU = -100.0
+
+
 def ct_look(hu: torch.Tensor, classes: torch.Tensor, recipe: Recipe, draw: Draw) -> torch.Tensor:
     """Change contrast phase and liver fat of a CT crop, HU (i, j, k)."""
     liver = classes == LIVER
@@ -65,23 +68,34 @@ def _washed_out(hu: torch.Tensor, classes: torch.Tensor, level: float, draw: Dra
         AORTA: draw.between(35, 48),
         KIDNEYS: draw.between(28, 38),
     }
+    near = _nearest_organ(classes)
     out = hu.clone()
     for value, density in native.items():
         where = classes == value
-        if bool(where.any()):
-            middle = level if value == LIVER else float(hu[where].median())
-            out[where] = density + (hu[where] - middle) * draw.between(0.15, 0.4)
-    other = (classes == 0) & (hu > 55)
+        if not bool(where.any()):
+            continue
+        middle = level if value == LIVER else float(hu[where].median())
+        gain = draw.between(0.15, 0.4)
+        # Blood without contrast is no denser than the liver, so its vessels turn dark or vanish.
+        bright = draw.between(-0.4, 0.3) if value == LIVER else gain
+        # A voxel at the organ's edge is partly fat: it goes down in proportion, or a bright ring stays.
+        edge = FAT_HU + (hu - FAT_HU) * (density - FAT_HU) / max(middle - FAT_HU, 1.0)
+        inside = density + (hu - middle) * torch.where(hu > middle, bright, gain)
+        changed = torch.where(hu < middle - 40, torch.minimum(inside, edge), inside)
+        out = torch.where(where, changed, out)
+        beside = (near == value) & (hu > FAT_HU) & (hu < middle + 40)
+        out = torch.where(beside, torch.minimum(edge, changed), out)
+    other = (classes == 0) & (near == 0) & (hu > 55)
     out[other] = 55 + (hu[other] - 55) * torch.where(hu[other] > 200, 1.0, 0.5)
-    return torch.where(_eroding(classes), out, 0.5 * (out + hu))
+    return out
 
 
-def _eroding(classes: torch.Tensor) -> torch.Tensor:
-    """True away from class borders, so that a change of density blends over one voxel."""
+def _nearest_organ(classes: torch.Tensor) -> torch.Tensor:
+    """Class beside an unlabelled voxel (the highest where there are several), 0 elsewhere."""
     import torch
 
-    same = torch.nn.functional.max_pool3d(classes[None, None].float(), 3, 1, 1)[0, 0] == classes
-    return same
+    beside = torch.nn.functional.max_pool3d(classes[None, None].float(), 3, 1, 1)[0, 0]
+    return torch.where(classes == 0, beside, 0)
 
 
 def _arterial_shifts(draw: Draw) -> dict[int, float]:

@@ -89,6 +89,24 @@ def test_fatty_liver_is_darker_than_spleen_now_and_then() -> None:
     assert 10 < below < 70
 
 
+def test_without_contrast_no_organ_keeps_a_bright_outline() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    i, j, k = np.indices((48, 48, 48)) - 23.5
+    spleen, liver = i**2 + j**2 + k**2 < 9**2, i > 15
+    sharp = np.where(spleen, 130.0, np.where(liver, 110.0, -100.0))
+    hu = torch.from_numpy(gaussian_filter(sharp, 0.8).astype(np.float32))
+    # Outlined a little too small, as people do: enhanced voxels lie outside the label, too.
+    drawn = i**2 + j**2 + k**2 < 8.5**2
+    classes = torch.from_numpy(np.where(drawn, looks.SPLEEN, np.where(liver, looks.LIVER, 0))).byte()
+    for step in range(20):
+        out = looks._washed_out(hu, classes, 110.0, Draw(0, step))
+        near = torch.from_numpy(i**2 + j**2 + k**2 < 13**2)
+        assert 40 < float(out[classes == looks.SPLEEN].median()) < 56
+        assert float(out[near].max()) < 62
+        assert float(out[near].min()) > -101
+
+
 def test_mr_livers_are_as_dark_as_on_t2_now_and_then() -> None:
     """A tenth of the brightest tissue or less, and still apart from air in the network's input."""
     one = case()
