@@ -35,6 +35,8 @@ class Network:
         Overlap of neighbouring windows, fraction of the edge.
     channels
         1: intensity; 2: also intensity relative to the liver.
+    detail
+        Channels of the full-resolution head; 0 for none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Network:
     window: int
     overlap: float
     channels: int = 1
+    detail: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Calibration:
     lesion_share
         A voxel of the liver is lesion where this share of its probability of being liver or lesion is
         lesion's.
+    outer_share
+        The same for voxels connected to a large lesion (`burden.segment.outskirts`).
     least_chance
         Components less likely to be lesions are left out.
     total_errors
@@ -74,6 +79,7 @@ class Calibration:
     lesion_boundary_sd_mm: float
     lesion_existence: tuple[float, float, float]
     lesion_share: float = 0.5
+    outer_share: float = 0.5
     least_chance: float = 0.5
     total_errors: tuple[tuple[float, float, float], ...] = ()
 
@@ -162,8 +168,9 @@ def load_network(bundle: Bundle, network: Network, device: str) -> torch.nn.Modu
 
     path = bundle.folder / network.weights
     try:
-        shape = {"features": list(network.features)}
-        net = build(network.name, shape | {"classes": network.classes, "channels": network.channels})
+        shape: dict[str, Any] = {"features": list(network.features)}
+        shape |= {key: getattr(network, key) for key in ("classes", "channels", "detail")}
+        net = build(network.name, shape)
         weights = safetensors.torch.load_file(path)
         net.load_state_dict({name: value.float() for name, value in weights.items()})
     except (OSError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
@@ -206,6 +213,7 @@ def _network(block: dict[str, Any]) -> Network:
         window=int(block["window"]),
         overlap=float(block["overlap"]),
         channels=int(block.get("channels", 1)),
+        detail=int(block.get("detail", 0)),
     )
 
 
@@ -233,6 +241,7 @@ def _calibration(block: dict[str, Any]) -> Calibration:
         lesion_boundary_sd_mm=float(block["lesion_boundary_sd_mm"]),
         lesion_existence=(intercept, probability, volume),
         lesion_share=float(block.get("lesion_share", 0.5)),
+        outer_share=float(block.get("outer_share", block.get("lesion_share", 0.5))),
         least_chance=float(block.get("least_chance", 0.5)),
         total_errors=tuple(
             (float(burden), float(count), float(largest))

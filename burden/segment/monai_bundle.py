@@ -24,6 +24,7 @@ from burden.segment.intensity import (
     normalise_mr,
     relative_to_liver,
 )
+from burden.segment.outskirts import with_outskirts
 from burden.segment.sampling import from_upright, to_upright
 from burden.segment.survey import (
     LEAST_ML,
@@ -251,14 +252,13 @@ class BundleSegmenter:
         liver = filled(liver)
         if liver.sum() * volume.grid.voxel_ml < LEAST_ML:
             return self._nothing(volume)
+        fitted, voxel_ml, allowed = self.bundle.calibration, volume.grid.voxel_ml, liver & named
+        found = allowed & (lesion > fitted.lesion_share * whole)
+        lesions, left_out = likely(found, lesion, fitted, voxel_ml)
+        possible = allowed & ~found & (lesion > fitted.outer_share * whole)
+        lesions, lesion = with_outskirts(lesions, possible, lesion, voxel_ml)
         probability = np.zeros(volume.grid.shape, np.float16)
         probability[native_box] = np.where(liver, lesion, 0)
-        lesions, left_out = likely(
-            liver & named & (lesion > self.bundle.calibration.lesion_share * whole),
-            lesion,
-            self.bundle.calibration,
-            volume.grid.voxel_ml,
-        )
         findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(self.bundle.lesion_recall)
         placed = _placed(liver, native_box, volume.grid, {1: "liver"})
         progress("decide", 1.0)

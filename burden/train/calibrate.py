@@ -1,8 +1,9 @@
 """Fit a bundle's calibration on held-out cases with synthetic lesions.
 
-Three things come out that later steps use: a temperature that turns logits into
-probabilities, and the spread of the drawn liver and lesion surfaces; and a logistic for "is this
-found lesion one". Lesions are synthetic, so real performance is worse: the model card gives both.
+What comes out and is used later: a temperature that turns logits into probabilities, from which of
+them on a voxel is lesion, a logistic for "is this found lesion one", and the spread of the drawn
+liver and lesion surfaces. Lesions are synthetic, so real performance is worse: the model card gives
+both.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from burden.segment.bundle import read_bundle
+from burden.segment.bundle import Calibration, read_bundle
 from burden.segment.monai_bundle import BundleSegmenter, filled
 from burden.segment.network import CLASS_NAMES
+from burden.segment.outskirts import with_outskirts
 from burden.segment.survey import largest_component
+from burden.segment.trust import likely
 from burden.train.lesions import LESION, LIVER
 from burden.train.settings import read_settings
 from burden.train.trials import SPACING_MM, Trial, trials
@@ -28,6 +31,7 @@ FOUND_OVERLAP = 0.1
 """A lesion counts as found, and a found one as true, when this part of it overlaps."""
 GOOD_PRECISION = 0.8
 """Share of true ones among what is called lesion that a model should reach."""
+VOXEL_ML = SPACING_MM**3 / 1000
 LEAST_VOXELS = 4
 """Smaller components are not counted as lesions (0.03 mL at 2 mm)."""
 
@@ -77,18 +81,29 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
     seen = [look(segmenter, trial) for trial in images if trial.volume.modality == "CT"]
     temperature = fit_temperature(seen)
     share = fit_share(seen, temperature)
-    found = [_compare(one, temperature, share) for one in seen]
-    rows = np.concatenate([one["components"] for one in found])
-    existence = fit_logistic(rows[:, :2], rows[:, 2])
-    sound = [one for one in found if one["liver_dice"] > 0.5]
+    components = [_components(_name(one, temperature), share) for one in seen]
+    rows = np.concatenate(components)
+    existence = np.round(fit_logistic(rows[:, :2], rows[:, 2]), 3)
+    fitted = Calibration(
+        temperature=round(temperature, 3),
+        liver_boundary_sd_mm=0.0,
+        lesion_boundary_sd_mm=0.0,
+        lesion_existence=(existence[0], existence[1], existence[2]),
+        lesion_share=share,
+        least_chance=fit_least_chance(components, existence),
+    )
+    fitted = replace(fitted, outer_share=fit_outer_share(seen, fitted))
+    offsets = [_offsets(_name(one, temperature), fitted) for one in seen]
+    sound = [pair for pair in offsets if pair is not None]
     return {
         "calibration": {
-            "temperature": round(temperature, 3),
-            "lesion_share": share,
-            "liver_boundary_sd_mm": _spread([one["liver_offset_mm"] for one in sound]),
-            "lesion_boundary_sd_mm": _spread([one["lesion_offset_mm"] for one in sound]),
-            "lesion_existence": np.round(existence, 3).tolist(),
-            "least_chance": fit_least_chance([one["components"] for one in found], existence),
+            "temperature": fitted.temperature,
+            "lesion_share": fitted.lesion_share,
+            "outer_share": fitted.outer_share,
+            "liver_boundary_sd_mm": _spread([liver for liver, _ in sound]),
+            "lesion_boundary_sd_mm": _spread([lesion for _, lesion in sound]),
+            "lesion_existence": existence.tolist(),
+            "least_chance": fitted.least_chance,
         },
         "structures_dice_on_ct": _structures(seen),
     }
@@ -203,55 +218,103 @@ def _lesion_dice(seen: Seen, temperature: float, share: float) -> float:
     return _dice(chosen, seen.truth == LESION)
 
 
-def _compare(seen: Seen, temperature: float, share: float = 0.5) -> dict[str, Any]:
-    """What the fits need of one image, decided as the back end decides."""
+def fit_outer_share(seen: list[Seen], fitted: Calibration) -> float:
+    """Share from which a voxel joins a large lesion beside it: that with the least error of burden."""
+    diseased = [_name(one, fitted.temperature) for one in seen if (one.truth == LESION).any()]
+    shares = [share for share in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4) if share < fitted.lesion_share]
+    shares.append(fitted.lesion_share)
+    errors = []
+    for share in shares:
+        drawn = [_drawn(one, replace(fitted, outer_share=share)) for one in diseased]
+        off = [
+            lesions.sum() / max(1, one.liver.sum())
+            - one.true_lesions.sum() / max(1, one.true_liver.sum())
+            for one, lesions in zip(diseased, drawn, strict=True)
+        ]
+        errors.append(np.mean(np.square(off)))
+    return shares[int(np.argmin(errors))]
+
+
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """Probabilities of one image, decided as the back end decides.
+
+    Attributes
+    ----------
+    liver, allowed, true_liver, true_lesions : bool (i, j, k)
+        `allowed` is where the liver may be lesion.
+    probability, share : float (i, j, k)
+        Of lesion; its part of what is liver or lesion.
+    """
+
+    liver: NDArray[np.bool_]
+    allowed: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    share: NDArray[np.float32]
+    true_liver: NDArray[np.bool_]
+    true_lesions: NDArray[np.bool_]
+
+
+def _name(seen: Seen, temperature: float) -> _Named:
     import torch
 
     shares = torch.softmax(torch.from_numpy(seen.logits).float() / temperature, 0).numpy()
     whole = shares[LIVER] + shares[LESION]
     named = whole > shares[0]
     liver = filled(largest_component(named))
-    lesion = liver & named & (shares[LESION] > share * whole)
-    true_lesion = seen.truth == LESION
-    true_liver = true_lesion | (seen.truth == LIVER)
-    components, pair = _match(lesion, true_lesion, shares[LESION])
-    return {
-        "components": components,
-        "liver_dice": _dice(liver, true_liver),
-        "liver_offset_mm": offset_mm(liver, true_liver, SPACING_MM),
-        "lesion_offset_mm": offset_mm(*pair, SPACING_MM),
-    }
+    true_lesions = seen.truth == LESION
+    return _Named(
+        liver=liver,
+        allowed=liver & named,
+        probability=shares[LESION],
+        share=shares[LESION] / np.maximum(whole, 1e-12),
+        true_liver=true_lesions | (seen.truth == LIVER),
+        true_lesions=true_lesions,
+    )
 
 
-def _match(
-    found: NDArray[np.bool_], truth: NDArray[np.bool_], share: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Hold found components against true ones.
+def _drawn(one: _Named, fitted: Calibration) -> NDArray[np.bool_]:
+    """The lesions as the back end draws them."""
+    found = one.allowed & (one.share > fitted.lesion_share)
+    kept, _ = likely(found, one.probability, fitted, VOXEL_ML)
+    possible = one.allowed & ~found & (one.share > fitted.outer_share)
+    return with_outskirts(kept, possible, one.probability, VOXEL_ML)[0]
 
-    Returns
-    -------
-    components : float (n, 3)
-        For each one found: mean probability, log10 mL, 1 if it is true.
-    pair : two bool (i, j, k)
-        Found components that are true and true lesions that were found: their surfaces compare.
-    """
+
+def _offsets(one: _Named, fitted: Calibration) -> tuple[float, float] | None:
+    """How far the surfaces of liver and lesions are off, mm; None where the liver was not found."""
+    if _dice(one.liver, one.true_liver) <= 0.5:
+        return None
+    found, true = _both(_drawn(one, fitted), one.true_lesions)
+    return offset_mm(one.liver, one.true_liver, SPACING_MM), offset_mm(found, true, SPACING_MM)
+
+
+def _components(one: _Named, share: float) -> NDArray[np.float64]:
+    """For each found component its mean probability, log10 mL, and 1 if it is true: float (n, 3)."""
     import cc3d
 
-    labels = cc3d.connected_components(found, connectivity=26)
+    labels = cc3d.connected_components(one.allowed & (one.share > share), connectivity=26)
     counts = np.maximum(1, np.bincount(labels.ravel()))
-    on_truth = np.bincount(labels.ravel(), weights=truth.ravel()) >= FOUND_OVERLAP * counts
-    chance = np.bincount(labels.ravel(), weights=share.ravel()) / counts
-    on_truth[0] = False
-    rows = [
-        (chance[one], np.log10(counts[one] * 0.008), float(on_truth[one]))
-        for one in range(1, len(counts))
-        if counts[one] >= LEAST_VOXELS
-    ]
-    real = cc3d.connected_components(truth, connectivity=26)
-    sizes = np.bincount(real.ravel())
-    hit = np.bincount(real.ravel(), weights=found.ravel()) >= FOUND_OVERLAP * sizes
-    hit[0] = False
-    return np.array(rows, float).reshape(-1, 3), (on_truth[labels], hit[real])
+    true = np.bincount(labels.ravel(), weights=one.true_lesions.ravel()) >= FOUND_OVERLAP * counts
+    chance = np.bincount(labels.ravel(), weights=one.probability.ravel()) / counts
+    rows = np.column_stack([chance, np.log10(counts * VOXEL_ML), true])[1:]
+    return np.asarray(rows[counts[1:] >= LEAST_VOXELS], float)
+
+
+def _both(
+    found: NDArray[np.bool_], truth: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Found components that are true and true lesions that were found: their surfaces compare."""
+    import cc3d
+
+    pair = []
+    for one, other in ((found, truth), (truth, found)):
+        labels = cc3d.connected_components(one, connectivity=26)
+        counts = np.bincount(labels.ravel())
+        hit = np.bincount(labels.ravel(), weights=other.ravel()) >= FOUND_OVERLAP * counts
+        hit[0] = False
+        pair.append(hit[labels])
+    return pair[0], pair[1]
 
 
 def offset_mm(found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: float) -> float:

@@ -118,7 +118,7 @@ def _set_network(path: Path, state: dict[str, Any], file: str) -> None:
     plan = yaml.safe_load(path.read_text(encoding="utf-8"))
     networks = plan["networks"]
     before = networks.get(state["stage"], networks["fine"])
-    shape = {key: state[key] for key in ("features", "classes", "channels")}
+    shape = {key: state[key] for key in ("features", "classes", "channels", "detail")}
     if networks.get(state["stage"]) != (wanted := before | shape | {"weights": file}):
         networks[state["stage"]] = wanted
         path.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")

@@ -151,7 +151,8 @@ class _Run:
 
         torch.manual_seed(seed)
         self.stage, self.path, self.device, self.seed = stage, path, device, seed
-        self.net = folded_unet(stage.features, stage.classes, stage.channels).to(device)
+        net = folded_unet(stage.features, stage.classes, stage.channels, stage.detail)
+        self.net = net.to(device)
         self.ema = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=1e-3, weight_decay=stage.weight_decay
@@ -241,6 +242,7 @@ class _Run:
             "features": list(self.stage.features),
             "classes": self.stage.classes,
             "channels": self.stage.channels,
+            "detail": self.stage.detail,
             "net": self.net.state_dict(),
             "ema": self.ema,
             "optimiser": self.optimiser.state_dict(),
@@ -253,17 +255,18 @@ class _Run:
         curve.draw(self.journal, self.journal.with_suffix(".png"))
 
     def _start_from(self, bundle: Bundle) -> None:
-        """Take the weights of the same network of a bundle."""
+        """Take the weights of the same network of a bundle; one without a head gets an untrained one."""
         network: Network = getattr(bundle, self.stage.name)
-        for what in ("features", "classes", "channels"):
+        for what in ("features", "classes", "channels", "detail"):
             there, wanted = getattr(network, what), getattr(self.stage, what)
-            if there != wanted:
+            if there != wanted and (what, there) != ("detail", 0):
                 raise UsageError(
                     f"{self.stage.name} of this bundle has {what} {there}; the settings say {wanted}.",
                     where=bundle.folder,
                     hint="Change the settings (--config), or start from chance.",
                 )
-        self.net.load_state_dict(load_network(bundle, network, self.device).state_dict())
+        weights = load_network(bundle, network, self.device).state_dict()
+        self.net.load_state_dict(self.net.state_dict() | weights)
         self.ema = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
 
     def _load(self) -> None:

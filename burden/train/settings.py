@@ -55,6 +55,8 @@ class Stage:
         How many of `burden.segment.network.CLASS_NAMES` it tells apart; the rest is background.
     channels : int
         1: intensity; 2: also intensity relative to the liver.
+    detail : int
+        Channels of the full-resolution head; 0 for none.
     share : float
         Part of the total time.
     steps : int
@@ -74,6 +76,7 @@ class Stage:
     weight_decay: float
     decay_power: float
     phases: tuple[Phase, ...]
+    detail: int = 0
 
     def phase(self, progress: float) -> Phase:
         """The phase at this part of the run."""

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from burden.errors import UsageError
-from burden.segment.bundle import load_network, read_bundle
+from burden.segment.bundle import Calibration, load_network, read_bundle
 from burden.segment.network import CLASS_NAMES, build, folded_unet
 from burden.train import calibrate, curve, export, loop, settings
 from burden.train.loss import HEAVIEST, LARGE_MM, lesion_weights, segmentation_loss
@@ -199,6 +199,22 @@ def test_network_gives_one_logit_a_class_and_voxel() -> None:
         build("FoldedUNet", {"features": [1, 2], "classes": 9, "channels": 1})
 
 
+def test_an_untrained_head_changes_nothing_and_a_trained_one_corrects_single_voxels() -> None:
+    plain, headed = folded_unet(TINY, 3, 2).eval(), folded_unet(TINY, 3, 2, 4).eval()
+    headed.load_state_dict(headed.state_dict() | plain.state_dict())
+    image = torch.randn(1, 2, 64, 64, 64)
+    with torch.inference_mode():
+        before = plain(image)
+        assert torch.allclose(headed(image), before, atol=1e-5)
+        torch.nn.init.normal_(headed.correction.weight)
+        apart = (headed(image) - before).abs()
+    # What it adds differs between voxels of one cell of the fold.
+    cells = apart[0, 0].reshape(32, 2, 32, 2, 32, 2)
+    assert float(cells.std(dim=(1, 3, 5)).mean()) > 0.1 * float(cells.mean())
+    with pytest.raises(ValueError, match="detail up to 256"):
+        build("FoldedUNet", {"features": TINY, "classes": 9, "channels": 1, "detail": -1})
+
+
 def test_fold_and_unfold_keep_places() -> None:
     from burden.segment.network import _fold, _unfold
 
@@ -274,6 +290,18 @@ def test_training_goes_on_from_a_bundle(pack: Path, config: Path, tmp_path: Path
     export.new_bundle([fine], start, start=start)
     assert read_bundle(start).fine.features == tuple(TINY)
     assert settings.read_settings(start / "configs" / "train.yaml").held_out == ("two",)
+    # A head may be added to trained weights, not taken from them.
+    headed = loop._Run(replace(stages[1], detail=2), tmp_path / "headed.pt", "cpu", 0, bundle)
+    there = load_network(bundle, bundle.fine, "cpu").state_dict()
+    assert all(torch.equal(headed.net.state_dict()[name], value) for name, value in there.items())
+    headed._save()
+    export.export([tmp_path / "headed.pt"], start)
+    assert read_bundle(start).fine.detail == 2
+    assert set(load_network(read_bundle(start), read_bundle(start).fine, "cpu").state_dict()) > set(
+        there
+    )
+    with pytest.raises(UsageError, match=r"fine of this bundle has detail 2; the settings say 0"):
+        loop._Run(stages[1], tmp_path / "x.pt", "cpu", 0, read_bundle(start))
     with pytest.raises(UsageError, match=r"fine of this bundle has features .* the settings say"):
         loop._Run(
             replace(stages[1], features=(16, 16, 16, 16, 16, 16)), tmp_path / "x.pt", "cpu", 0, bundle
@@ -292,6 +320,21 @@ def test_the_share_that_makes_the_best_lesions_is_taken() -> None:
     assert calibrate.fit_share([seen], 1.0) in (0.25, 0.3, 0.35, 0.4)
     logits[LESION] = np.where(truth == LESION, 1.0, -0.15)
     assert calibrate.fit_share([seen], 1.0) == 0.5
+
+
+def test_outskirts_of_a_large_lesion_are_taken_as_far_as_makes_the_burden_right() -> None:
+    i, j, k = np.indices((48, 48, 48)) - 23.5
+    away = np.sqrt(i**2 + j**2 + k**2)
+    truth = np.where(away < 16, LESION, LIVER).astype(np.uint8)
+    # sure of the middle (51 mL of 137), in doubt (0.27) about the rest of it, not about the liver
+    chance = np.where(away < 11.5, 0.95, np.where(away < 16, 0.27, 0.03))
+    logits = np.full((3, *truth.shape), -20.0, np.float16)
+    logits[LESION], logits[LIVER] = np.log(chance / (1 - chance)), 0.0
+    fitted = Calibration(1.0, 0.0, 0.0, (-5.0, 10.0, 0.0), 0.5, 0.5, 0.5)
+    seen = calibrate.Seen(logits, truth, [])
+    assert calibrate.fit_outer_share([seen], fitted) < 0.27
+    healthy = calibrate.Seen(logits, np.where(away < 11.5, LESION, LIVER).astype(np.uint8), [])
+    assert calibrate.fit_outer_share([healthy], fitted) > 0.27
 
 
 def test_intervals_grow_until_they_hold_the_truth_nine_times_in_ten() -> None:
