@@ -20,11 +20,13 @@ from burden.measure import Measured, measure
 from burden.measure.hilum import hilum_point
 from burden.read import read_mask, read_study
 
-COLORS = ["#000000", "#e6d27a", "#8dc6e8", "#3f7fbf", "#7a5fb0", "#e08a4f", "#c94f4f", "#7fb86b", "#3f8f7a"]
+COLORS = ["#000000", "#e6d27a", "#8dc6e8", "#3f7fbf", "#7a5fb0"]
+COLORS += ["#e08a4f", "#c94f4f", "#7fb86b", "#3f8f7a"]
 NAMES = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII"]
 
 
 def main() -> None:
+    """Read the arguments, measure, draw."""
     parser = argparse.ArgumentParser()
     for name in ("out", "image", "liver"):
         parser.add_argument(name, type=Path)
@@ -44,6 +46,7 @@ def main() -> None:
 
 
 def load(asked: argparse.Namespace) -> tuple[Volume, Segmentation]:
+    """Image and masks; without an image ("-") an even one on the grid of the liver mask."""
     if str(asked.image) == "-":
         grid = read_study(asked.liver, modality="CT").volume.grid
         volume = Volume(np.zeros(grid.shape, np.int16), grid, "CT", Origin("nifti", ""))
@@ -70,6 +73,7 @@ def load(asked: argparse.Namespace) -> tuple[Volume, Segmentation]:
 
 
 def draw(out: Path, volume: Volume, found: Segmentation, result: Measured) -> None:
+    """Three views through the liver with its segments and the hilum."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
@@ -112,11 +116,18 @@ def draw(out: Path, volume: Volume, found: Segmentation, result: Measured) -> No
             where = np.argwhere(segment == n)
             if len(where) * grid.spacing[a] * grid.spacing[d] > 150:
                 row, column = np.median(where, axis=0)
-                place.text(x[int(column)], y[int(row)], NAMES[n], color="white", ha="center", va="center",
-                           fontsize=11, weight="bold")  # fmt: skip
+                style = {
+                    "color": "white",
+                    "ha": "center",
+                    "va": "center",
+                    "fontsize": 11,
+                    "weight": "bold",
+                }
+                place.text(x[int(column)], y[int(row)], NAMES[n], **style)
         if hilum is not None:
             index = grid.index(np.array(hilum))
-            place.plot((index[a] + 0.5) * grid.spacing[a], (index[d] + 0.5) * grid.spacing[d], "y+", ms=11)
+            along, down = ((index[axis] + 0.5) * grid.spacing[axis] for axis in (a, d))
+            place.plot(along, down, "y+", ms=11)
         # Radiological: the patient's right on the left, anterior and superior up.
         if grid.axes[across, a] < 0:
             place.invert_xaxis()
