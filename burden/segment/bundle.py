@@ -67,7 +67,7 @@ class Calibration:
         A voxel of the liver is lesion where this share of its probability of being liver or lesion is
         lesion's.
     outer_share
-        The same for voxels connected to a large lesion (`burden.segment.outskirts`).
+        The same for voxels connected to a large lesion (`burden.segment.outline`).
     least_chance
         Components less likely to be lesions are left out.
     total_errors

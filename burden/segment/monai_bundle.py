@@ -24,7 +24,7 @@ from burden.segment.intensity import (
     normalise_mr,
     relative_to_liver,
 )
-from burden.segment.outskirts import with_outskirts
+from burden.segment.outline import outline
 from burden.segment.sampling import from_upright, to_upright
 from burden.segment.survey import (
     LEAST_ML,
@@ -42,7 +42,7 @@ from burden.segment.survey import (
     look_round,
     structures_of,
 )
-from burden.segment.trust import UNSOUND_ON_MR, likely, misses
+from burden.segment.trust import UNSOUND_ON_MR, misses
 from burden.segment.windows import slide
 
 if TYPE_CHECKING:
@@ -252,11 +252,9 @@ class BundleSegmenter:
         liver = filled(liver)
         if liver.sum() * volume.grid.voxel_ml < LEAST_ML:
             return self._nothing(volume)
-        fitted, voxel_ml, allowed = self.bundle.calibration, volume.grid.voxel_ml, liver & named
-        found = allowed & (lesion > fitted.lesion_share * whole)
-        lesions, left_out = likely(found, lesion, fitted, voxel_ml)
-        possible = allowed & ~found & (lesion > fitted.outer_share * whole)
-        lesions, lesion = with_outskirts(lesions, possible, lesion, voxel_ml)
+        lesions, lesion, left_out = outline(
+            liver & named, lesion, whole, self.bundle.calibration, volume.grid.voxel_ml
+        )
         probability = np.zeros(volume.grid.shape, np.float16)
         probability[native_box] = np.where(liver, lesion, 0)
         findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(self.bundle.lesion_recall)

@@ -17,9 +17,8 @@ import numpy as np
 from burden.segment.bundle import Calibration, read_bundle
 from burden.segment.monai_bundle import BundleSegmenter, filled
 from burden.segment.network import CLASS_NAMES
-from burden.segment.outskirts import with_outskirts
+from burden.segment.outline import outline
 from burden.segment.survey import largest_component
-from burden.segment.trust import likely
 from burden.train.lesions import LESION, LIVER
 from burden.train.settings import read_settings
 from burden.train.trials import SPACING_MM, Trial, trials
@@ -243,14 +242,14 @@ class _Named:
     ----------
     liver, allowed, true_liver, true_lesions : bool (i, j, k)
         `allowed` is where the liver may be lesion.
-    probability, share : float (i, j, k)
-        Of lesion; its part of what is liver or lesion.
+    lesion, whole : float (i, j, k)
+        Probability of lesion; of lesion or liver.
     """
 
     liver: NDArray[np.bool_]
     allowed: NDArray[np.bool_]
-    probability: NDArray[np.float32]
-    share: NDArray[np.float32]
+    lesion: NDArray[np.float32]
+    whole: NDArray[np.float32]
     true_liver: NDArray[np.bool_]
     true_lesions: NDArray[np.bool_]
 
@@ -266,8 +265,8 @@ def _name(seen: Seen, temperature: float) -> _Named:
     return _Named(
         liver=liver,
         allowed=liver & named,
-        probability=shares[LESION],
-        share=shares[LESION] / np.maximum(whole, 1e-12),
+        lesion=shares[LESION],
+        whole=whole,
         true_liver=true_lesions | (seen.truth == LIVER),
         true_lesions=true_lesions,
     )
@@ -275,10 +274,7 @@ def _name(seen: Seen, temperature: float) -> _Named:
 
 def _drawn(one: _Named, fitted: Calibration) -> NDArray[np.bool_]:
     """The lesions as the back end draws them."""
-    found = one.allowed & (one.share > fitted.lesion_share)
-    kept, _ = likely(found, one.probability, fitted, VOXEL_ML)
-    possible = one.allowed & ~found & (one.share > fitted.outer_share)
-    return with_outskirts(kept, possible, one.probability, VOXEL_ML)[0]
+    return outline(one.allowed, one.lesion, one.whole, fitted, VOXEL_ML)[0]
 
 
 def _offsets(one: _Named, fitted: Calibration) -> tuple[float, float] | None:
@@ -293,10 +289,10 @@ def _components(one: _Named, share: float) -> NDArray[np.float64]:
     """For each found component its mean probability, log10 mL, and 1 if it is true: float (n, 3)."""
     import cc3d
 
-    labels = cc3d.connected_components(one.allowed & (one.share > share), connectivity=26)
+    labels = cc3d.connected_components(one.allowed & (one.lesion > share * one.whole), connectivity=26)
     counts = np.maximum(1, np.bincount(labels.ravel()))
     true = np.bincount(labels.ravel(), weights=one.true_lesions.ravel()) >= FOUND_OVERLAP * counts
-    chance = np.bincount(labels.ravel(), weights=one.probability.ravel()) / counts
+    chance = np.bincount(labels.ravel(), weights=one.lesion.ravel()) / counts
     rows = np.column_stack([chance, np.log10(counts * VOXEL_ML), true])[1:]
     return np.asarray(rows[counts[1:] >= LEAST_VOXELS], float)
 

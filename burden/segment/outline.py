@@ -1,4 +1,4 @@
-"""Large lesions drawn as far out as they may reach.
+"""Which voxels are lesion: by their probability, by what they are connected to, and as a whole.
 
 A voxel deep in a metastasis of 10 cm looks to a network like one of fatty liver: its probability
 stays below a half although the lesion around it is certain. Small lesions gain nothing by a lower
@@ -11,11 +11,48 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from burden.segment.trust import likely
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from burden.findings import Finding
+    from burden.segment.bundle import Calibration
+
 LARGE_ML = 20.0
 """Lesions from this volume on (a ball of 34 mm) have outskirts."""
+
+
+def outline(
+    allowed: NDArray[np.bool_],
+    lesion: NDArray[np.float32],
+    whole: NDArray[np.float32],
+    fitted: Calibration,
+    voxel_ml: float,
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], tuple[Finding, ...]]:
+    """Lesions of a model's probabilities.
+
+    Parameters
+    ----------
+    allowed : bool (i, j, k)
+        The liver, without what is likelier something else.
+    lesion, whole : float (i, j, k)
+        Probability of lesion; of lesion or liver.
+    fitted
+        Limits and the chance of a component to be a lesion.
+    voxel_ml : float
+        Volume of a voxel.
+
+    Returns
+    -------
+    lesions, probability, findings
+        What is lesion, the probability of each voxel as part of its lesion, and a note of what was
+        left out.
+    """
+    found = allowed & (lesion > fitted.lesion_share * whole)
+    kept, left_out = likely(found, lesion, fitted, voxel_ml)
+    possible = allowed & ~found & (lesion > fitted.outer_share * whole)
+    return *with_outskirts(kept, possible, lesion, voxel_ml), left_out
 
 
 def with_outskirts(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from burden.segment.outskirts import LARGE_ML, with_outskirts
+from burden.segment.bundle import Calibration
+from burden.segment.outline import LARGE_ML, outline, with_outskirts
 
 VOXEL_ML = 0.064  # 4 mm
 
@@ -60,3 +63,20 @@ def test_without_a_large_lesion_nothing_changes(scene: dict[str, np.ndarray]) ->
     same, chance = with_outskirts(scene["small"], scene["possible"], scene["chance"], VOXEL_ML)
     assert np.array_equal(same, scene["small"])
     assert np.array_equal(chance, scene["chance"])
+
+
+def test_outline_takes_limits_and_chances_from_the_calibration(scene: dict[str, np.ndarray]) -> None:
+    lesion, whole = scene["chance"] * 0.8, np.full_like(scene["chance"], 0.8)
+    allowed = np.ones(lesion.shape, np.bool_)
+    fitted = Calibration(1.0, 0.0, 0.0, (-5.0, 10.0, 0.0), lesion_share=0.5, outer_share=0.5)
+    sure = scene["core"] | scene["small"]
+    assert np.array_equal(outline(allowed, lesion, whole, fitted, VOXEL_ML)[0], sure)
+    wider = replace(fitted, outer_share=0.25)
+    assert np.array_equal(outline(allowed, lesion, whole, wider, VOXEL_ML)[0], sure | scene["shell"])
+    allowed[:, :20] = False
+    assert not outline(allowed, lesion, whole, wider, VOXEL_ML)[0][:, :20].any()
+    # What is left out as unlikely has no outskirts either.
+    doubted = replace(wider, least_chance=0.999)
+    lesions, _, findings = outline(np.ones_like(allowed), lesion, whole, doubted, VOXEL_ML)
+    assert not lesions.any()
+    assert [one.code for one in findings] == ["unlikely-lesions-left-out"]
