@@ -40,6 +40,20 @@ DIFFERENT = [
     ),
     # E1 against E3: the window goes up to 90 %, the laboratory set of S3 stops below 50 %
     ("embolization.tae_tace", "extent", {"tumor.burden": 60}, {"window": "yes", "laboratory_set": "no"}),
+    ("embolization.tare", "extent", {"tumor.burden": 60}, {"window": "yes", "laboratory_set": "no"}),
+    # guidelines stop at G2, NANETS goes on to G3
+    (
+        "embolization.tae_tace",
+        "setting",
+        {"tumor.grade": "G3", "disease.liver_dominant": "yes", "extrahepatic.stable": "yes"},
+        {"guidelines": "no", "nanets": "yes"},
+    ),
+    (
+        "embolization.tare",
+        "setting",
+        {"tumor.grade": "G1", "disease.liver_dominant": "yes", "extrahepatic.stable": "no"},
+        {"guidelines": "no", "nanets": "yes"},
+    ),
     # debulking: 70, 90 and 95 %
     (
         "resection.debulking",
@@ -156,11 +170,11 @@ def test_a_gap_that_changes_nothing_is_no_conflict(make_facts: Make) -> None:
 
 
 def test_a_gap_that_matters_is_told(make_facts: Make) -> None:
-    """Resection of the primary: its advisory on low grade asks for G1; it decides nothing."""
+    """Capecitabine and temozolomide were studied in G2: the note applies by S1 and not by S2."""
     given = {"tumor.ki67": 2.5, "tumor.mitoses": 1}
     by_row = {
         row.id: row.answer.value
-        for found in assess(make_facts(given), load_books(["tare"]))
+        for found in assess(make_facts(given), load_books(["systemic.drugs"]))
         for row in found.criteria
         if row.facts == ("tumor.grade",)
     }

@@ -73,6 +73,9 @@ FOUR = (
     lesion(4, 12, 1.0, {4: 1.0}, "left"),
 )
 SETTING = {
+    # segmentectomy: one lesion grows, and lesions to be treated are counted by those that are left
+    "disease.few_enlarging": "yes",
+    "segments.targeted": 8,
     "tumor.grade": "G1",
     "disease.liver_dominant": "yes",
     "extrahepatic.stable": "yes",
