@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,7 @@ def option_lines(verdicts: Sequence[Assessment], pathway: Pathway) -> list[Rende
     """The options side by side, what to find out next, what else applies; nothing recommended."""
     names = {v.book: v.short or v.title for v in verdicts}
     lines: list[RenderableType] = [Text(note, style="dim") for note in pathway.notes]
-    lines += [_options_table(pathway), *_published_lines(pathway)]
+    lines += [_options_table(pathway), *_differing(pathway), *_published_lines(pathway)]
     if asks := [q for q in pathway.questions if q.decides or q.may_decide][:MOST_ASKED]:
         lines += ["", Text("Most worth finding out", style="bold")]
         for question in asks:
@@ -110,8 +111,16 @@ def option_lines(verdicts: Sequence[Assessment], pathway: Pathway) -> list[Rende
     informing = [v for v in verdicts if v.purpose == "information" and v.answer is Answer.YES]
     if informing:
         lines += ["", Text("What else applies", style="bold")]
-        lines += [f"  {v.title}" for v in informing]
+        for v in informing:
+            lines += [f"  {v.title}", *(Text(f"    {row}") for row in (*_applying(v), *v.conflicts))]
     return lines
+
+
+def _applying(verdict: Assessment) -> Iterator[str]:
+    """Which scenarios apply, with their grades, where a book lists several; all of them need no line."""
+    rows = [c for c in verdict.criteria if c.kind == "criterion" and "." not in c.id]
+    if any(c.answer is not Answer.YES for c in rows):
+        yield from (c.text for c in rows if c.answer is Answer.YES)
 
 
 def _options_table(pathway: Pathway) -> Table:
@@ -127,14 +136,25 @@ def _options_table(pathway: Pathway) -> Table:
         why = list(option.because[:3]) + (["..."] if len(option.because) > 3 else [])
         missing = [vocabulary()[f].text.split(":")[0] for f in option.missing[:3]]
         needed = ["needs: " + "; ".join(missing) + ("; ..." if len(option.missing) > 3 else "")]
+        differ = " (readings differ)" if option.conflicts else ""
         table.add_row(
             f"  {option.name}",
             Text(option.state, style=_STATE_STYLE[option.state]),
             "" if option.p_met is None else f"{option.p_met:.0%}",
-            "; ".join(needed if missing else why) + (" (readings differ)" if option.conflicts else ""),
+            f"{'; '.join(needed if missing else why)}{differ}".strip(),
             " ".join(option.what_if[:2]),
         )
     return table
+
+
+def _differing(pathway: Pathway) -> Iterator[RenderableType]:
+    """Which readings give another answer, option by option; the papers stand in the report."""
+    spare = re.compile(r"the published readings (may )?differ here\. | \(S\d [^()]*\)")
+    told = [(o.name, spare.sub("", sentence)) for o in pathway.options for sentence in o.conflicts]
+    if told:
+        yield ""
+        yield Text("Where the readings differ", style="bold")
+    yield from (Text(f"  {name}: {sentence}") for name, sentence in told)
 
 
 def _published_lines(pathway: Pathway) -> Iterator[RenderableType]:

@@ -8,8 +8,8 @@ from burden.answer import Answer
 from burden.assess.evidence import published, published_key
 from burden.assess.explain import decided_by
 from burden.assess.rulebook import LOCAL
-from burden.assess.what_if import NO_SINGLE
-from burden.case import Assessment
+from burden.assess.what_if import COUNTS, NO_SINGLE
+from burden.case import Assessment, CriterionResult
 from burden.options import Option, Pathway, Question, State
 
 # S1, Figure 2 and text: surgery, transplantation of selected patients, liver-directed
@@ -44,7 +44,7 @@ def pathway(assessments: Sequence[Assessment], questions: Sequence[Question] = (
 
 
 def _option(a: Assessment) -> Option:
-    because = () if a.answer is Answer.YES else tuple(row.text for row in decided_by(a))
+    because = () if a.answer is Answer.YES else tuple(_reason(row) for row in decided_by(a))
     return Option(
         modality=a.modality,
         book=a.book,
@@ -60,6 +60,11 @@ def _option(a: Assessment) -> Option:
     )
 
 
+def _reason(row: CriterionResult) -> str:
+    """A row with which way it counts: a carcinoma rules out by being there."""
+    return f"{COUNTS[row.kind, row.answer]}: {row.text}"
+
+
 def _says_no_more(sentence: str) -> bool:
     """Whether a what-if sentence only repeats what is open or not known."""
     plainly = ("if known to be yes", "if known to be no")
@@ -71,11 +76,11 @@ def _notes(a: Assessment) -> Iterator[str]:
         yield f"{a.title}."
     if a.modality != "pathway":
         return
-    rows = "; ".join(row.text for row in decided_by(a))
+    rows = "; ".join(_reason(row) for row in decided_by(a) if a.answer is not Answer.YES)
     if a.answer is Answer.NO:
-        yield f"The order is printed for other patients. Not met: {rows}."
+        yield f"The order is printed for other patients ({rows})."
     elif a.answer is Answer.UNKNOWN:
-        yield f"Whether the order is meant for this patient is not known. Open: {rows}."
+        yield f"Whether the order is meant for this patient is not known ({rows})."
     for row in a.criteria:
         if row.kind == "advisory" and row.answer is Answer.YES:
             yield f"{row.text}."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from burden.answer import Answer
@@ -10,12 +11,19 @@ from burden.assess.derive import derive
 from burden.assess.explain import fact_text, value_text, with_unit
 from burden.assess.logic import ANSWERS, evaluate, table_of
 from burden.assess.missing import around, limits_on, with_fact
-from burden.assess.rulebook import RuleBook, facts_in
+from burden.assess.rulebook import Kind, RuleBook, facts_in
 from burden.facts import Choice, Facts, Interval
 from burden.vocabulary import vocabulary
 
 _SOURCE = "what if"
 NO_SINGLE = "No single change is enough"  # begins the sentence where nothing else can be said
+COUNTS: dict[tuple[Kind, Answer], str] = {
+    ("criterion", Answer.NO): "not met",
+    ("criterion", Answer.UNKNOWN): "open",
+    ("contraindication", Answer.YES): "present",
+    ("contraindication", Answer.UNKNOWN): "may be present",
+}
+"""How a row stands in the way, said before its text: a contraindication does so by being there."""
 GROWTH_PER_WEEK = 2.0
 """Points of remnant a week: the lower limit of kinetic growth of KGR (Shindoh 2013)."""
 # Up to which Ki-67 index (%) a grade holds in one of the readings, and how to say so.
@@ -42,7 +50,7 @@ def what_if(book: RuleBook, facts: Facts, answer: Answer) -> tuple[str, ...]:
     if len(stand) < 2:
         return ()
     listed = "; ".join(stand[:4]) + ("; ..." if len(stand) > 4 else "")
-    return (f"{NO_SINGLE}. In the way or open: {listed}.",)
+    return (f"{NO_SINGLE}. {_capital(listed)}.",)
 
 
 def single_changes(book: RuleBook, facts: Facts) -> tuple[Change, ...]:
@@ -99,7 +107,9 @@ def _candidates(book: RuleBook, facts: Facts, fact_id: str) -> Iterator[Interval
     now = known.best if known is not None and isinstance(known.best, float | int) else None
     if fact_id == "resection.complete_flr" and now == 0:
         return  # no plan removes everything: a larger remnant would not help
-    points = {p for limit in limits_on(book.root, fact_id) for p in around(limit, entry.unit)}
+    low, high = entry.range or (-math.inf, math.inf)
+    points = {p for limit in limits_on(book.root, fact_id) for p in around(limit, entry.unit)
+              if low <= p <= high}  # fmt: skip
     for point in sorted(points, key=lambda p: abs(p - (now or 0.0))):
         if now is None:
             reachable = value.low <= point <= value.high
@@ -119,15 +129,56 @@ def _sentence(book: RuleBook, facts: Facts, fact_id: str, value: Interval | Choi
         return (
             f"{_capital(fact_text(fact_id))}: {verb} {'' if unknown else 'with '}{wanted} (now {now})."
         )
-    limit = min(limits_on(book.root, fact_id), key=lambda x: abs(x - value.low))
-    side = "below" if value.low < limit else "above" if value.low > limit else "at"
     unit = vocabulary()[fact_id].unit
-    shown = f"{side} {with_unit(limit, unit)}"
+    shown, limit = _span(book, facts, fact_id, value.low)
     best = known.best if known is not None else None
     if isinstance(best, float | int) and best != limit and now.split(" (")[0] == with_unit(limit, unit):
         now = f"just {'below' if best < limit else 'above'}"  # rounding must not hide the difference
+    by = "" if unknown or shown.startswith(("above", "below")) else "with "
     extra = _amount(facts, fact_id, limit)
-    return f"{_capital(fact_text(fact_id))}: {verb} {shown} (now {now}){extra}."
+    return f"{_capital(fact_text(fact_id))}: {verb} {by}{shown} (now {now}){extra}."
+
+
+def _span(book: RuleBook, facts: Facts, fact_id: str, point: float) -> tuple[str, float]:
+    """All values next to one another that do as well as ``point``, in words; and the end nearest to it.
+
+    Between two limits the answer cannot change, so the points around the limits tell which values
+    do. What no value of this fact can be bounds nothing.
+    """
+    entry, known = vocabulary()[fact_id], facts.get(fact_id)
+    ends = [known.value] if known is not None and isinstance(known.value, Interval) else []
+    ends += [Interval(*entry.range)] if entry.range else []
+    if known is not None and known.best is not None:
+        ends = ends[1:]  # what is known is to change: only what is possible at all counts
+    limit_at = {p: x for x in limits_on(book.root, fact_id) for p in around(x, entry.unit)}
+    points = sorted(p for p in limit_at if all(e.low <= p <= e.high for e in ends))
+    does = [answer_with(book, facts, fact_id, Interval.exactly(p)) is Answer.YES for p in points]
+    first = last = points.index(point)
+    while first > 0 and does[first - 1]:
+        first -= 1
+    while last < len(points) - 1 and does[last + 1]:
+        last += 1
+    said: list[tuple[str, float]] = []
+    if first > 0:
+        said.append(_end(points[first], limit_at, entry.unit, "at least", "above"))
+    if last < len(points) - 1:
+        said.append(_end(points[last], limit_at, entry.unit, "at most", "below"))
+    if len({number for _, number in said}) == 1 and len(said) == 2:
+        said = [(with_unit(point, entry.unit), point)]
+    if not said:
+        return "anything possible", point
+    return " and ".join(words for words, _ in said), min(
+        (x for _, x in said), key=lambda x: abs(x - point)
+    )
+
+
+def _end(
+    point: float, limit_at: Mapping[float, float], unit: str, on: str, beside: str
+) -> tuple[str, float]:
+    """``at most 2``, ``below 50 %``: an end of what would do, and the number in it."""
+    exact = unit == "1" or point == limit_at[point]  # a count just below 3 is 2
+    number = point if exact else limit_at[point]
+    return f"{on if exact else beside} {with_unit(number, unit)}", number
 
 
 def _amount(facts: Facts, fact_id: str, limit: float) -> str:
@@ -176,7 +227,7 @@ def _in_the_way(book: RuleBook, facts: Facts) -> list[str]:
     for kind, node in book.sections():
         answer = int(evaluate(node, table)[0])
         if (kind == "criterion" and answer < 1) or (kind == "contraindication" and answer > -1):
-            stand.append(node.text)
+            stand.append(f"{COUNTS[kind, ANSWERS[answer]]}: {node.text}")
     return stand
 
 

@@ -64,6 +64,23 @@ def test_assess_shows_the_options_side_by_side(facts: Path) -> None:
     assert "S1 Table 1" in said
 
 
+def test_assess_says_which_readings_differ_and_how_the_grid_grades(tmp_path: Path) -> None:
+    """Debulking by 82 %, and two scenarios of the grid that grade the treatments for and against."""
+    path = tmp_path / "facts.yaml"
+    more = "tumor.sstr_positive: yes\ndisease.liver_dominant: yes\ndisease.progressing_on_ssa: yes\n"
+    path.write_text(FACTS + more + "surgery.whipple: yes\n", encoding="utf-8")
+    said = words(burden("assess", "--facts", path))
+    differ = said[said.index("Where the readings differ") : said.index("Published, of other patients")]
+    assert "Debulking surgery: Enough of the tumor volume is removed: At least 70 %: yes; " in differ
+    assert "At least 90 %: no; " in differ
+    assert "This book goes by: At least 70 %." in differ
+    else_ = said[said.index("What else applies") :]
+    assert "progressing under SSA: TAE/TACE +++, TARE -" in else_
+    assert "TAE/TACE: scenarios that apply differ." in else_
+    assert "Bulky disease mainly in one lobe" not in else_  # a scenario that does not apply
+    assert "present: Earlier Whipple procedure" in said
+
+
 def test_assess_as_json_holds_what_the_report_holds(facts: Path) -> None:
     done = burden("assess", "--facts", facts, "--json", "--what-if", "tumor.burden=48")
     found: dict[str, Any] = json.loads(done.output)

@@ -294,7 +294,7 @@ def test_what_if_speaks_of_milliliters_and_months(make_facts: Make) -> None:
     assert "below 50 %" in sentence
     assert "100 mL less tumor" in sentence
     (sentence,) = milan(make_facts(MILAN | {"disease.months_stable": 4})).what_if
-    assert "at 6 months (now 4 months): 2 months more" in sentence
+    assert "with at least 6 months (now 4 months): 2 months more" in sentence
 
 
 def test_what_if_proposes_no_other_age_or_histology(make_facts: Make) -> None:
@@ -312,6 +312,10 @@ def test_what_if_makes_nobody_sicker(make_facts: Make) -> None:
         "debulk.best.percent": 90,
         "liver_disease.resectable": "yes",
         "patient.fit_for_surgery": "yes",
+        # nothing else than being resectable is in the way of TARE
+        **{"tumor.grade": "G1", "disease.liver_dominant": "yes", "extrahepatic.stable": "yes"},
+        **{"tumor.burden": 30, "liver.insufficiency": "no", "liver.encephalopathy": "no"},
+        **{"lab.creatinine": 1, "lab.ldh": 200, "lab.ast": 30, "lab.platelets": 220, "lab.bilirubin": 1},
     }
     for found in assess(make_facts(given_facts), load_books(["debulking", "tare"])):
         assert (found.answer, found.what_if) == (Answer.NO, ())
@@ -320,7 +324,7 @@ def test_what_if_makes_nobody_sicker(make_facts: Make) -> None:
 def test_several_obstacles_are_said_to_be_several(make_facts: Make) -> None:
     found = milan(make_facts(MILAN | {"patient.age": 60, "tumor.burden": 60}))
     (sentence,) = found.what_if
-    assert sentence.startswith("No single change is enough.")
+    assert sentence.startswith("No single change is enough. Not met: ")
     assert [c.id for c in decided_by(found)] == ["age", "burden"]
 
 

@@ -45,13 +45,27 @@ def test_ruled_out_by_what() -> None:
         _row("told", Answer.NO, "advisory"),
     )
     (option,) = pathway([_said("ablation", Answer.NO, *rows, missing=("tumor.grade",))]).options
-    assert option.because == ("text of failed", "text of veto")
+    assert option.because == ("not met: text of failed", "present: text of veto")
     assert option.missing == ()  # nothing that is asked for would change it
     (option,) = pathway([_said("ablation", Answer.UNKNOWN, *rows, missing=("tumor.grade",))]).options
-    assert (option.state, option.because) == ("needs data", ("text of open",))
+    assert (option.state, option.because) == ("needs data", ("open: text of open",))
     assert option.missing == ("tumor.grade",)
     (option,) = pathway([_said("ablation", Answer.YES, *rows[:1])]).options
     assert (option.state, option.because) == ("eligible", ())
+
+
+def test_a_contraindication_that_nobody_has_ruled_out_is_no_open_criterion() -> None:
+    row = _row("veto", Answer.UNKNOWN, "contraindication")
+    (option,) = pathway([_said("ablation", Answer.UNKNOWN, row)]).options
+    assert option.because == ("may be present: text of veto",)
+
+
+def test_a_carcinoma_rules_out_by_being_there(make_facts: Make) -> None:
+    """Both rows stand against curative resection, one by what is missing, one by what is there."""
+    found = pathway(assess(make_facts({"tumor.grade": "NEC"}), load_books(["curative"])))
+    first, second = found.options[0].because
+    assert first.startswith("not met: Well-differentiated")
+    assert second.startswith("present: Neuroendocrine carcinoma")
 
 
 def test_what_informs_is_no_option() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +24,7 @@ from burden.assess import (
     treated,
     with_treatment,
 )
+from burden.assess.rulebook import Criterion, Group, RuleBook
 from burden.case import Assessment
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.lesions import Lesion
@@ -250,6 +253,68 @@ def test_every_lesion_sentence_comes_true_when_measured_again(
         again = make_facts(liver(*left, ml=ml - gone) | met)
         assert assess(again, [book])[0].answer is Answer.YES, sentence
         assert assess(facts, [book])[0].answer is not Answer.YES
+
+
+def changes_of(book: str, facts: Facts) -> list[str]:
+    (one,) = (b for b in BOOKS if b.id == book)
+    return [c.text for c in single_changes(one, facts)]
+
+
+@pytest.mark.parametrize(
+    ("count", "mm", "words"),
+    [
+        (3, 25, "with at most 2 (now 3)"),  # fewer than 3 of at most 3 cm
+        (3, 40, "with at most 1 (now 3)"),  # or one of less than 5 cm
+        (None, 25, "if known to be at most 2"),
+        (2, 40, "with at most 30 mm (now 40 mm)"),
+        (1, 60, "below 50 mm (now 60 mm)"),
+        (2, None, "if known to be at most 30 mm"),
+    ],
+)
+def test_what_would_do_is_said_with_the_right_side_and_end(
+    make_facts: Make, count: int | None, mm: float | None, words: str
+) -> None:
+    facts = make_facts(SETTING | {"lesion.count": count, "lesion.largest_diameter": mm})
+    said = changes_of("nelm.ablation.thermal", derive(facts))
+    assert [s for s in said if f"would be met {words}" in s], said
+    assert not [s for s in said if "above" in s]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    op=st.sampled_from(("<", "<=", ">", ">=", "==")),
+    limit=st.integers(1, 6),
+    other=st.integers(1, 6),
+    fact=st.sampled_from(("lesion.count", "lesion.largest_diameter")),
+    now=st.one_of(st.none(), st.integers(0, 8)),
+)
+def test_every_value_that_a_sentence_names_does(
+    op: Any, limit: int, other: int, fact: str, now: int | None, make_facts: Make
+) -> None:
+    """An oracle of its own: the sentence is read back and each value of a row of them tried."""
+    unit = "1" if fact == "lesion.count" else "mm"
+    rows = tuple(
+        Criterion(f"c{i}", "", fact, o, float(x), unit, ())
+        for i, (o, x) in enumerate(((op, limit), ("<=", max(limit, other))))
+    )
+    book = RuleBook("x.y.z", "1.0.0", "", "ablation", Group("", "", "all", rows))
+    for change in single_changes(book, make_facts({fact: now})):
+        said = change.text.split("would be met")[1].split("(now")[0]
+        tests = re.findall(r"(at least|at most|above|below) ([\d.]+)", said)
+        exact = re.findall(r"(?:with|be) ([\d.]+)", said)
+        for value in [n / 2 for n in range(0, 18, 2 if unit == "1" else 1)]:
+            does = all(SIDES[side](value, float(number)) for side, number in tests)
+            does = does and all(value == float(number) for number in exact)
+            answer = answer_with(book, make_facts({}), fact, Interval.exactly(value))
+            assert does is (answer is Answer.YES), (change.text, value)
+
+
+SIDES: dict[str, Callable[[float, float], bool]] = {
+    "at least": operator.ge,
+    "at most": operator.le,
+    "above": operator.gt,
+    "below": operator.lt,
+}
 
 
 @pytest.mark.parametrize(("best", "words"), [(50.02, "just above"), (52.0, "52 % (49 to 53)")])

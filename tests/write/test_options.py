@@ -115,7 +115,7 @@ def test_pdf_says_what_is_possible_before_anything_else(paper: str) -> None:
 
 
 def test_pdf_shows_outcomes_conflicts_and_plans(paper: str) -> None:
-    assert "5-year survival 41 to 100 % (23 study arms, S1 Table 1, S2 Table 1)" in paper
+    assert "5-year survival 41 to 100 % (17 study arms, S1 Table 1, S2 Table 1)" in paper
     assert "readings differ" in paper
     assert "the published readings differ here" in paper
     assert (
