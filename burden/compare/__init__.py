@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
-from math import log
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from burden.case import RESEARCH_USE, Case
-from burden.compare.align import Alignment, align
+from burden.compare.align import align
+from burden.compare.doubts import beyond, lesions_known, of_matches, of_studies
 from burden.compare.growth import remnant_growth
 from burden.compare.match import Match, match
-from burden.compare.response import Response, by_volume, respond, respond_viable
+from burden.compare.response import Response, not_told, respond, respond_viable
 from burden.compare.studies import Finished, open_finished
+from burden.compare.volume import percent, volume_change
 from burden.errors import UsageError
 from burden.facts import Choice
-from burden.findings import Finding
 
 __all__ = ["Finished", "compare", "compare_all", "open_finished", "write_comparison"]
 
 SCHEMA = "burden-compare/1.0"
 LIVER_ALONE = "RECIST 1.1 on the liver alone, two targets at most; disease elsewhere is not seen."
-POOR_FIT = 0.85
 WEEKS_A_MONTH = 365.25 / 12.0 / 7.0
 CHANGES = (
     "liver.volume",
@@ -48,6 +47,8 @@ def compare(
     remnant: str = "right_hepatectomy",
     nadir_mm: float | None = None,
     viable_nadir_mm: float | None = None,
+    cleared: bool = False,
+    viable_cleared: bool = False,
 ) -> Json:
     """Everything that changed from one study to the other, as plain values.
 
@@ -60,33 +61,36 @@ def compare(
     nadir_mm, viable_nadir_mm
         Smallest sum of diameters of the same targets so far, if studies lie between; the latter
         of viable diameters.
+    cleared, viable_cleared
+        Whether a study between them showed a complete response.
     """
     aligned = align(
         base.liver.data > 0, base.liver.grid, follow.liver.data > 0, follow.liver.grid
     )  # fmt: skip
     one, two = base.case, follow.case
-    groups = match(one.lesions, two.lesions, base.lesions, follow.lesions, aligned.to_base)
+    known = lesions_known(one), lesions_known(two)
+    # A lesion that nobody looked for is neither gone nor new.
+    groups = (
+        match(one.lesions, two.lesions, base.lesions, follow.lesions, aligned.to_base)
+        if all(known)
+        else ()
+    )
     if not any(f"flr.{remnant}.volume" in case.facts for case in (one, two)):
-        known = sorted({i.split(".")[1] for i in one.facts if i.startswith("flr.")})
-        raise UsageError(f"no such remnant: {remnant}.", hint=f"There are: {', '.join(known)}.")
-    findings = tuple(_findings(one, two, aligned))
+        names = sorted({i.split(".")[1] for i in one.facts if i.startswith("flr.")})
+        raise UsageError(f"no such remnant: {remnant}.", hint=f"There are: {', '.join(names)}.")
+    findings = list(of_studies(one, two, aligned))
     comparable = not any(f.code == "not-comparable" for f in findings)
-    response = respond(
-        one.lesions,
-        two.lesions,
+    response, viable = _responses(
+        base,
+        follow,
         groups,
-        slice_mm=base.slice_mm,
-        nadir_mm=nadir_mm,
+        known=known,
         comparable=comparable,
+        nadirs=(nadir_mm, viable_nadir_mm),
+        cleared=(cleared, viable_cleared),
     )
-    viable = respond_viable(
-        one.lesions,
-        two.lesions,
-        groups,
-        slice_mm=base.slice_mm,
-        nadir_mm=viable_nadir_mm,
-        comparable=comparable,
-    )
+    hidden = beyond(one, two, groups)
+    findings += of_matches(hidden, groups, {"RECIST 1.1": response, "mRECIST": viable})
     growth = remnant_growth(one.facts, two.facts, remnant, weeks)
     return {
         "schema": SCHEMA,
@@ -98,13 +102,50 @@ def compare(
         "matches": [_match(m, one, two) for m in groups],
         "recist": _response(response) | {"note": LIVER_ALONE},
         "mrecist": _viable(viable),
-        "volume": _volume(one, two, weeks),
+        "volume": volume_change(one, two, weeks, known=known, whole=not hidden),
         "months_stable": _months(response, weeks),
         "facts": [_change(one, two, name) for name in CHANGES],
         "growth": None if growth is None else asdict(growth),
         "eligibility": list(_trajectory(one, two)),
         "findings": [asdict(f) | {"invalidates": list(f.invalidates)} for f in findings],
     }
+
+
+def _responses(
+    base: Finished,
+    follow: Finished,
+    groups: Sequence[Match],
+    *,
+    known: tuple[bool, bool],
+    comparable: bool,
+    nadirs: tuple[float | None, float | None],
+    cleared: tuple[bool, bool],
+) -> tuple[Response, Response | str]:
+    """RECIST 1.1 and mRECIST; the pairs ``nadirs`` and ``cleared`` are of the one and the other."""
+    one, two, slice_mm = base.case.lesions, follow.case.lesions, base.slice_mm
+    if not all(known):
+        told = not_told(one if known[0] else None, slice_mm)
+        return told, "the lesions of both studies must be known"
+    return (
+        respond(
+            one,
+            two,
+            groups,
+            slice_mm=slice_mm,
+            nadir_mm=nadirs[0],
+            comparable=comparable,
+            cleared=cleared[0],
+        ),
+        respond_viable(
+            one,
+            two,
+            groups,
+            slice_mm=slice_mm,
+            nadir_mm=nadirs[1],
+            comparable=comparable,
+            cleared=cleared[1],
+        ),
+    )
 
 
 def compare_all(
@@ -139,6 +180,7 @@ def compare_all(
         )
     pairs: list[Json] = []
     lowest, viable = nadir_mm, None
+    cleared = viable_cleared = False
     for k, study in enumerate(studies[1:]):
         pair = compare(
             studies[0],
@@ -147,12 +189,16 @@ def compare_all(
             remnant=remnant,
             nadir_mm=lowest,
             viable_nadir_mm=viable,
+            cleared=cleared,
+            viable_cleared=viable_cleared,
         )
         lowest = _least(lowest, pair["recist"]["follow_mm"])
         viable = _least(viable, pair["mrecist"].get("follow_mm"))
+        cleared |= pair["recist"]["overall"] == "CR"
+        viable_cleared |= pair["mrecist"]["overall"] == "CR"
         pairs.append(pair)
     last = pairs[-1] | {"trajectory": list(_course(studies, pairs, weeks)), "between": pairs[:-1]}
-    if any(p["recist"]["overall"] == "PD" for p in pairs):
+    if any(p["recist"]["overall"] == "PD" or p["recist"]["non_target"] == "possible PD" for p in pairs):
         last["months_stable"] = None  # not since the first study
     return last
 
@@ -169,6 +215,7 @@ def _course(
     sums = [pairs[0]["recist"]["base_mm"], *(p["recist"]["follow_mm"] for p in pairs)]
     for k, study in enumerate(studies):
         case = study.case
+        known = lesions_known(case)
         burden = case.facts.get("tumor.burden")
         shown = None
         if burden is not None and burden.valid and burden.best is not None:
@@ -178,8 +225,8 @@ def _course(
             "case_id": case.case_id,
             "weeks": (0.0, *weeks)[k] if weeks else None,
             "burden": shown,
-            "lesions": len(case.lesions),
-            "tumor_ml": sum(r.volume_ml for r in case.lesions),
+            "lesions": len(case.lesions) if known else None,
+            "tumor_ml": sum(r.volume_ml for r in case.lesions) if known else None,
             "sum_mm": sums[k] if pairs[0]["recist"]["targets"] else None,
             "answers": {a.book: a.answer.value for a in case.assessments},
         }
@@ -211,39 +258,18 @@ def write_comparison(record: Json, out: Path) -> None:
             (folder / "stable.yaml").write_text(told, encoding="utf-8")
 
 
-def _findings(one: Case, two: Case, aligned: Alignment) -> Iterator[Finding]:
-    if one.case_id == two.case_id:
-        yield Finding("same-image", "warning", "Both studies are of one and the same image.")
-    if aligned.dice < POOR_FIT:
-        text = f"The livers fit poorly (Dice {aligned.dice:.2f}): resected, cut, or of two patients?"
-        yield Finding("poor-fit", "warning", text + " Check the matches.")
-    before, after = one.manifest.input, two.manifest.input
-    blind = any(f.code == "non-contrast-ct" for f in one.findings)
-    for what in ("modality", "phase"):
-        if before.get(what) and after.get(what) and before[what] != after[what]:
-            text = f"{what.capitalize()} differs: {before[what]}, then {after[what]}."
-            code = "not-comparable" if what == "modality" else "phase-differs"
-            yield Finding(code, "warning", text + " New lesions may have been invisible before.")
-    if blind:
-        text = "The base study is without contrast: lesions of the follow-up may have been there."
-        yield Finding("not-comparable", "warning", text)
-    if one.manifest.model != two.manifest.model:
-        yield Finding(
-            "sources-differ", "warning", "The masks of the two studies come from different sources."
-        )
-
-
 def _match(m: Match, one: Case, two: Case) -> Json:
     before = [r for r in one.lesions if r.id in m.base]
     after = [r for r in two.lesions if r.id in m.follow]
     ml = sum(r.volume_ml for r in before), sum(r.volume_ml for r in after)
+    whole = m.kind != "outside" and not any(r.touches_edge for r in (*before, *after))
     return {
         "kind": m.kind,
         "base": list(m.base),
         "follow_up": list(m.follow),
         "base_ml": ml[0],
         "follow_up_ml": None if m.kind == "outside" else ml[1],
-        "change_percent": _percent(*ml) if before and m.kind != "outside" else None,
+        "change_percent": percent(*ml) if before and whole else None,
         "base_mm": [r.recist_long_mm for r in before],
         "follow_up_mm": [r.recist_long_mm for r in after],
     }
@@ -251,6 +277,7 @@ def _match(m: Match, one: Case, two: Case) -> Json:
 
 def _response(r: Response) -> Json:
     return asdict(r) | {
+        "base_mm": None if np.isnan(r.base_mm) else r.base_mm,
         "follow_mm": None if np.isnan(r.follow_mm) else r.follow_mm,
         "targets": list(r.targets),
         "new": list(r.new),
@@ -266,43 +293,6 @@ def _viable(r: Response | str) -> Json:
         "note": "mRECIST on the liver alone: longest viable diameters in the arterial phase, with the "
         "limits of RECIST 1.1",
     }
-
-
-def _volume(one: Case, two: Case, weeks: float | None) -> Json:
-    before, after = (sum(r.volume_ml for r in case.lesions) for case in (one, two))
-    change = _percent(before, after)
-    rate = log(after / before) if before > 0 and after > 0 else 0.0
-    low, high = _open(one, two)
-    return {
-        "base_ml": before,
-        "follow_up_ml": after,
-        "change_percent": change,
-        "change_p05": low,
-        "change_p95": high,
-        "response": None if change is None else by_volume(change),
-        "doubling_days": weeks * 7 * log(2) / rate if weeks and abs(rate) > 1e-9 else None,
-        "note": "limits of RECIST carried over to spheres: -65.7 % and +72.8 %; a negative doubling "
-        "time is a halving time; p05 and p95 as if both masks erred independently",
-    }
-
-
-def _open(one: Case, two: Case) -> tuple[float | None, float | None]:
-    """90 % range of the change of the tumor volume, %; None without draws in both studies.
-
-    All pairs of draws: two masks by one hand have errors in common, which makes the range too wide.
-    """
-    drawn = [c.facts["tumor.volume"].draws if "tumor.volume" in c.facts else None for c in (one, two)]
-    if drawn[0] is None or drawn[1] is None:
-        return None, None
-    before, after = (d.astype(np.float64) for d in drawn if d is not None)
-    if not (before > 0).all():
-        return None, None
-    low, high = np.quantile(100.0 * (after[None] / before[:, None] - 1.0), (0.05, 0.95))
-    return float(low), float(high)
-
-
-def _percent(before: float, after: float) -> float | None:
-    return 100.0 * (after / before - 1.0) if before > 0 else None
 
 
 def _months(response: Response, weeks: float | None) -> float | None:

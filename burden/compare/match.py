@@ -15,7 +15,9 @@ from burden.lesions import Lesion
 OVERLAP = 0.25
 """Common volume, as a share of the smaller lesion, from which two lesions are one."""
 SLACK_MM = 8.0
-"""Centres no farther apart than this, or than half the sum of both diameters, may be one lesion."""
+"""Centres no farther apart than this, or than half the sum of both diameters, may be one lesion; never
+by more than this and the radius of the smaller one, or a large lesion would take in every new one
+at its rim."""
 
 FloatArray = NDArray[np.float64]
 Link = tuple[int, int]
@@ -92,8 +94,8 @@ def _near(
         at = to_base[:3, :3] @ np.array(f.centroid_mm) + to_base[:3, 3]
         for b in lone_b:
             gap = float(np.linalg.norm(at - np.array(b.centroid_mm)))
-            touch = 0.5 * (b.equivalent_diameter_mm + f.equivalent_diameter_mm)
-            if gap <= max(SLACK_MM, touch):
+            small, large = sorted(0.5 * r.equivalent_diameter_mm for r in (b, f))
+            if gap <= min(max(SLACK_MM, small + large), SLACK_MM + small):
                 pairs.append((gap, b.id, f.id))
     found: set[Link] = set()
     for _, b_id, f_id in sorted(pairs):

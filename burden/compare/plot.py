@@ -39,9 +39,12 @@ def write_plot(record: Json, path: Path) -> None:
     _verdicts(figure.add_subplot(places[:, 1]), record)
     recist, volume = record["recist"], record["volume"]
     change = "" if volume["change_percent"] is None else f" ({volume['change_percent']:+.0f} %)"
+    ml = [
+        "not known" if v is None else f"{v:.0f} mL" for v in (volume["base_ml"], volume["follow_up_ml"])
+    ]
     figure.suptitle(
-        f"RECIST 1.1, liver alone: {recist['overall']}      tumor {volume['base_ml']:.0f} mL, now "
-        f"{volume['follow_up_ml']:.0f} mL{change}      {record['research_use'].split('.')[0]}.",
+        f"RECIST 1.1, liver alone: {recist['overall']}      tumor {ml[0]}, "
+        f"now {ml[1]}{change}      {record['research_use'].split('.')[0]}.",
         fontsize=11,
     )
     figure.savefig(path, format="png", metadata={"Software": "burden"})
