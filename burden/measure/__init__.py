@@ -55,6 +55,7 @@ _SEEN = (
     "tumor.viable_volume",
     "lesion.largest_viable_diameter",
 )
+_BURDENS = ("tumor.burden", "tumor.viable_burden")
 _TOTALS = ("tumor.volume", "tumor.burden", "lesion.count", "lesion.largest_diameter")
 Window = tuple[slice, slice, slice]
 
@@ -126,7 +127,7 @@ def measure(
         readers=readers,
     )
     facts = [fact for measurement in MEASUREMENTS.values() for fact in measurement(scene)]
-    cut = check.cut_area_mm2(_liver(found), volume.grid)
+    cut = check.cut_area_mm2(_whole_grid(scene.liver, scene.window, volume, {}).data > 0, volume.grid)
     given = drawn_by_people(found)
     liver_ml = float(np.count_nonzero(scene.liver)) * volume.grid.voxel_ml
     said = (*found.findings, *notes)
@@ -178,6 +179,8 @@ def prepare(
         split=split,
     )
     tissue = Tissue(grid, parts.liver, parts.labels, parts.boxes, parts.component)
+    # A liver mask may leave lesions out, and a lesion may be all that meets the edge of the image.
+    liver[window] |= parts.liver
     complete = check.cut_area_mm2(liver, volume.grid) < check.CUT_MM2
     anatomy = find_anatomy(found, tissue, window, complete=complete)
     rows = _rows(volume, found, tissue, anatomy, window)
@@ -255,8 +258,8 @@ def _withdraw(
             yield invalid(fact, _brief(against.text), OPTIONS if fact.id.startswith("frilling.") else ())
         elif check.CUT_CODE in codes and fact.id in _SEEN:
             yield at_least_seen(fact, codes[check.CUT_CODE])
-        elif hiding is not None and fact.id in (*_SEEN[1:], "tumor.burden"):
-            ceiling = 100.0 if fact.id == "tumor.burden" else np.inf
+        elif hiding is not None and fact.id in (*_SEEN[1:], *_BURDENS):
+            ceiling = 100.0 if fact.id in _BURDENS else np.inf
             told = at_least_seen(fact, hiding, ceiling)
             # The answer stays open, but the range and P(met) know how far off such totals are.
             known = has_errors and fact.id in _TOTALS

@@ -104,6 +104,16 @@ def edge(mask: Mask) -> Mask:
     return mask & ~core
 
 
+def beside(mask: Mask) -> Mask:
+    """A mask with every voxel that shares a face with it."""
+    wide = mask.copy()
+    for axis in range(3):
+        m, w = np.moveaxis(mask, axis, 0), np.moveaxis(wide, axis, 0)
+        w[1:] |= m[:-1]
+        w[:-1] |= m[1:]
+    return wide
+
+
 def border_areas(
     segments: SegmentArray, inside: Mask, spacing: tuple[float, float, float]
 ) -> NDArray[np.float64]:

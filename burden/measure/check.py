@@ -33,6 +33,7 @@ HIDING_CODES = (BLIND_CODE, "lesions-overlooked")
 """Findings by which lesions were missed, so that what was measured of them is open upwards."""
 _LOST = (
     "tumor.burden*",
+    "tumor.viable_burden",
     "flr.*",
     "debulk.*",
     "frilling.*",

@@ -3,8 +3,9 @@
 Counting voxels takes every slice for a slab as thick as the slices are apart, so that a small
 lesion in thick slices is found too large or too small as its ends happen to lie. Here the area runs
 smoothly from slice to slice, and beyond the last one closes as the parabola through the last three
-does (that of an ellipsoid, exactly), at the latest where the next slice shows nothing. This is the
-correction for the partial volume of slices; that within pixels needs grey values and is small.
+does (that of an ellipsoid, exactly), at the latest where the next slice shows nothing. A flat end,
+as of a cylinder, may lie anywhere up to that slice and is taken half way. This is the correction for
+the partial volume of slices; that within pixels needs grey values and is small.
 """
 
 from __future__ import annotations
@@ -44,4 +45,8 @@ def _cap(first: FloatArray) -> float:
     roots = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real < 0)]
     end = float(max(roots.max(), -1.0)) if len(roots) else -1.0
     whole = -(bend * end**3 / 3.0 + slope * end**2 / 2.0 + a0 * end)
+    # Area that the parabola still has where the next slice shows none ends somewhere before it: in a
+    # flat end, all of it, each place alike; in a round one, none.
+    flat = min(max((a0 - slope + bend) / a0, 0.0), 1.0) if end <= -1.0 else 0.0
+    whole -= flat * (a0 / 2.0 - slope / 3.0 + bend / 4.0)
     return min(max(whole, 0.0), a0)

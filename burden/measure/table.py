@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from burden.image import Segmentation
 from burden.lesions import Lesion, Point
-from burden.measure.anatomy import LEFT, RIGHT, Anatomy
+from burden.measure.anatomy import LEFT, RIGHT, Anatomy, beside
 from burden.measure.diameters import axial, feret_3d, sphere_diameter
 from burden.measure.profile import corrected_ml
 from burden.measure.tissue import Tissue
@@ -163,19 +163,22 @@ def _existence(
 def _distances(tissue: Tissue, hilum_mm: Point | None) -> tuple[FloatArray, FloatArray | None]:
     """Smallest distance of each lesion's surface to the liver's surface and to the hilum, mm.
 
-    Between voxel centres, less what half a voxel at either end takes up.
+    Between voxel centres, less what half a voxel at either end takes up; 0 where they share a face
+    or the hilum lies inside, since across thick slices less than a slice would be taken off.
     """
     count, spacing = len(tissue.boxes), np.array(tissue.grid.spacing)
     capsule = np.full(count + 1, np.inf)
     np.minimum.at(capsule, tissue.owner, tissue.depth_mm.ravel()[tissue.at].astype(np.float64))
+    capsule[tissue.owner[beside(~tissue.liver).ravel()[tissue.at]]] = 0.0
     capsule = np.maximum(capsule[1:] - spacing.min(), 0.0)
     if hilum_mm is None:
         return capsule, None
     centre = tissue.grid.index(np.array(hilum_mm))
     index = np.unravel_index(tissue.at, tissue.lesions.shape)
-    square = sum(((a - c) * s) ** 2 for a, c, s in zip(index, centre, spacing, strict=True))
+    steps = np.stack(index, axis=1) - centre
+    away = np.where((np.abs(steps) <= 0.5).all(1), 0.0, np.linalg.norm(steps * spacing, axis=1))
     hilum = np.full(count + 1, np.inf)
-    np.minimum.at(hilum, tissue.owner, np.sqrt(square))
+    np.minimum.at(hilum, tissue.owner, away)
     return capsule, np.maximum(hilum[1:] - spacing.min() / 2.0, 0.0)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from burden.image import Labels
-from burden.measure.anatomy import edge
+from burden.measure.anatomy import beside, edge
 from burden.measure.tissue import Tissue
 
 CAVA = "inferior_vena_cava"
@@ -20,7 +20,7 @@ def vessel_distances(tissue: Tissue, structures: Labels | None) -> tuple[FloatAr
     """Smallest distance of each lesion's surface to the vena cava and to any vessel, mm, (n,) each.
 
     Infinite where the structure was not segmented. Between voxel centres, less what half a voxel at
-    either end takes up.
+    either end takes up; 0 where any voxel of the lesion is vessel or shares a face with one.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def vessel_distances(tissue: Tissue, structures: Labels | None) -> tuple[FloatAr
         return none, none
     points, owner = _surfaces(tissue)
     found = {
-        name: _nearest(points, owner, structures, mask, len(none))
+        name: np.where(_met(tissue, structures, mask), 0.0, _nearest(points, owner, structures, mask))
         for name, mask in masks.items()
         if mask is not None and mask.any()
     }
@@ -60,23 +60,30 @@ def _surfaces(tissue: Tissue) -> tuple[FloatArray, NDArray[np.intp]]:
     return np.concatenate(points), np.concatenate(owner)
 
 
+def _met(tissue: Tissue, structures: Labels, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which lesions hold some of a vessel or share a face with it, (n,).
+
+    All their voxels are asked: the surface of neither says that one lies within the other.
+    """
+    first = np.rint(structures.grid.index(tissue.grid.world(np.zeros(3)))).astype(np.intp)
+    box = tuple(slice(f, f + n) for f, n in zip(first.tolist(), tissue.grid.shape, strict=True))
+    voxels = tissue.owner[beside(mask[box]).ravel()[tissue.at]]
+    return np.asarray(np.bincount(voxels, minlength=len(tissue.boxes) + 1)[1:] > 0)
+
+
 def _nearest(
     points: FloatArray,
     owner: NDArray[np.intp],
     structures: Labels,
     mask: NDArray[np.bool_],
-    count: int,
 ) -> FloatArray:
+    """Distance of each lesion's surface to the surface of a vessel, mm."""
     grid = structures.grid
     spans = [np.flatnonzero(mask.any(tuple(a for a in range(3) if a != axis))) for axis in range(3)]
     first = [int(s[0]) for s in spans]
     cut = mask[tuple(slice(int(s[0]), int(s[-1]) + 1) for s in spans)]
-    # Inside a vessel the distance is 0: its surface alone would not say so.
     tree = cKDTree(grid.world(np.argwhere(edge(cut)) + first))
     away, _ = tree.query(points, workers=2)
-    index = np.rint(grid.index(points)).astype(np.intp)
-    valid = ((index >= 0) & (index < grid.shape)).all(1)
-    away[valid] = np.where(mask[tuple(index[valid].T)], 0.0, away[valid])
-    found = np.full(count, np.inf)
+    found = np.full(int(owner.max(initial=-1)) + 1, np.inf)
     np.minimum.at(found, owner, away)
     return np.maximum(found - min(grid.spacing), 0.0)

@@ -21,7 +21,7 @@ from burden.plan.choose import (
 )
 from burden.plan.minima import minima_table
 from burden.plan.search import Options, treatable
-from burden.plan.table import CannotPlanError, table_of
+from burden.plan.table import CannotPlanError, FloatArray, table_of, why_no_share
 
 __all__ = ["Options", "Planned", "make_plans", "plan_case"]
 
@@ -38,7 +38,8 @@ class Planned:
     Parameters
     ----------
     plans
-        Twelve at most, most tumor cleared first; ``roles`` says why each is shown.
+        Twelve at most, most tumor cleared first; ``roles`` says why each is shown, ``caveat`` on
+        what that is not known it rests.
     answers
         Whether 70 % and 90 % can be cleared with enough liver left.
     options
@@ -85,9 +86,7 @@ def plan_case(
     """
     limits = options or Options()
     minima = minima_table(facts)
-    cleared = facts.get("debulk.right_hepatectomy.percent")
-    why = "" if cleared is None or cleared.valid else cleared.note
-    if why:  # lesions were overlooked or cut: no share holds
+    if why := why_no_share(facts):
         return Planned((), (), asdict(limits), why_not=why, minima=minima), Facts()
     try:
         chosen = choose(table_of(facts, lesions), limits)
@@ -104,6 +103,7 @@ def plan_case(
                 "answer": r.answer.value,
                 "p": r.p,
                 "plan": None if r.plan is None else _name(chosen, r.plan),
+                "caveat": "" if r.plan is None else _caveat(chosen, r.plan, lesions),
             }
             for r in chosen.reach
         ),
@@ -117,28 +117,68 @@ def plan_case(
         ),
         minima=minima,
     )
-    return planned, _said(chosen, facts)
+    return planned, _said(chosen, facts, lesions)
 
 
-def _said(chosen: Chosen, facts: Facts) -> Facts:
-    """The largest share that resection and ablation clear together while enough liver stays."""
+def _said(chosen: Chosen, facts: Facts, lesions: Sequence[Lesion]) -> Facts:
+    """The largest share that resection and ablation clear together while enough liver stays.
+
+    Where that hangs on lesions whose distance to the hilum is not known, it lies anywhere between
+    what is cleared without and with them; which of the two it is has no draws.
+    """
     name = "debulk.with_ablation.percent"
     if name in facts or not chosen.table.complete:
         return Facts()
-    best = 0.0 if chosen.best is None else float(chosen.plans.debulked[chosen.best])
-    value, draws = Interval.exactly(best), clearable(chosen.table, chosen.plans, chosen.options.min_flr)
-    if draws is not None:
-        low, high = np.quantile(draws, (TAIL, 1.0 - TAIL))
-        value = Interval(min(float(low), best), max(float(high), best))
     how = "no plan leaves enough liver" if chosen.best is None else _name(chosen, chosen.best)
     note = f"{how}; FLR >= {chosen.options.min_flr:g} %; the error is that of the remnant"
-    return Facts([Fact(name, value, "%", "measured: plan search", draws, best, note=note)])
+    best, value, draws = _cleared(chosen)
+    _, least, fewest = _cleared(chosen, only_sure=True)
+    told: float | None = best
+    same = draws is None or fewest is None or np.array_equal(draws, fewest)
+    if value != least or not same:
+        caveat = "" if chosen.best is None else _caveat(chosen, chosen.best, lesions)
+        note += f"; {caveat or 'distances of lesions to the hilum are not known'}"
+        value, draws, told = Interval(least.low, value.high), None, None
+    return Facts([Fact(name, value, "%", "measured: plan search", draws, told, note=note)])
+
+
+def _cleared(chosen: Chosen, *, only_sure: bool = False) -> tuple[float, Interval, FloatArray | None]:
+    """Largest share that a plan clears and leaves enough, %: as measured, its interval, its draws."""
+    table, plans, least = chosen.table, chosen.plans, chosen.options.min_flr
+    able = flr_percent(table, plans) >= least
+    if only_sure:
+        able &= plans.sure
+    best = float(plans.debulked[able].max(initial=0.0))
+    draws = clearable(table, plans, least, only_sure=only_sure)
+    if draws is None:
+        return best, Interval.exactly(best), None
+    low, high = np.quantile(draws, (TAIL, 1.0 - TAIL))
+    return best, Interval(min(float(low), best), max(float(high), best)), draws
+
+
+def _treated(chosen: Chosen, row: int) -> tuple[list[int], list[int]]:
+    """Rows of the lesions that a plan ablates and wedges."""
+    plans = chosen.plans
+    removed, sure = unions()[plans.union[row]], bool(plans.sure[row])
+    ablate, wedge = treatable(chosen.table, chosen.options, removed, sure=sure)
+    return ablate[: plans.ablated[row]], wedge[: plans.wedged[row]]
+
+
+def _caveat(chosen: Chosen, row: int, lesions: Sequence[Lesion]) -> str:
+    """Which lesions that a plan treats may lie too near to the hilum for that; "" where none."""
+    ablate, wedge = _treated(chosen, row)
+    doubtful = sorted(lesions[i].id for i in (*ablate, *wedge) if lesions[i].distance_hilum_mm is None)
+    if not doubtful:
+        return ""
+    if len(doubtful) == 1:
+        return f"the distance of lesion {doubtful[0]} to the hilum is not known"
+    return f"the distances of lesions {', '.join(map(str, doubtful))} to the hilum are not known"
 
 
 def _described(chosen: Chosen, row: int, lesions: Sequence[Lesion]) -> Json:
     plans, table, options = chosen.plans, chosen.table, chosen.options
     removed = unions()[plans.union[row]]
-    ablate, wedge = treatable(table, options, removed)
+    ablate, wedge = _treated(chosen, row)
     percent = float(flr_percent(table, plans)[row])
     flr, expected = float(plans.flr_ml[row]), table.expected_ml
     return {
@@ -146,8 +186,8 @@ def _described(chosen: Chosen, row: int, lesions: Sequence[Lesion]) -> Json:
         "roles": list(chosen.shown[row]),
         "removed_segments": sorted(removed),
         "resections": len(pieces(removed)),
-        "ablated_lesions": [lesions[i].id for i in ablate[: plans.ablated[row]]],
-        "wedged_lesions": [lesions[i].id for i in wedge[: plans.wedged[row]]],
+        "ablated_lesions": [lesions[i].id for i in ablate],
+        "wedged_lesions": [lesions[i].id for i in wedge],
         "debulked_percent": round(float(plans.debulked[row]), 2),
         "residual_lesions": int(plans.residual[row]),
         "flr_ml": round(flr, 1),
@@ -157,6 +197,7 @@ def _described(chosen: Chosen, row: int, lesions: Sequence[Lesion]) -> Json:
         "min_flr_percent": options.min_flr,
         "extent": int(plans.extent[row]),
         "growth": _growth(percent, options.min_flr),
+        "caveat": _caveat(chosen, row, lesions),
     }
 
 

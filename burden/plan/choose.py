@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,8 @@ def choose(table: Table, options: Options) -> Chosen:
     plans = search(table, options)
     percent = flr_percent(table, plans)
     enough = percent >= options.min_flr
-    best = _first(enough, -plans.debulked, -percent, plans.extent)
+    # Of plans that clear alike the one that rests on no unknown distance.
+    best = _first(enough, -plans.debulked, (~plans.sure).astype(np.intp), -percent, plans.extent)
     p = p_enough(table, plans, options.min_flr)
     reach = tuple(_reach(plans, percent, p, t, options.min_flr, table.complete) for t in TARGETS)
     shown: dict[int, list[str]] = {}
@@ -103,14 +104,19 @@ def p_enough(table: Table, plans: Search, min_flr: float) -> FloatArray | None:
     return None if leaves is None else np.asarray(leaves.mean(1))
 
 
-def clearable(table: Table, plans: Search, min_flr: float) -> FloatArray | None:
+def clearable(
+    table: Table, plans: Search, min_flr: float, *, only_sure: bool = False
+) -> FloatArray | None:
     """Largest share of the tumor that a plan leaving ``min_flr`` % clears, in every draw; 0 without one.
 
     The share itself is as measured: lesions have no draws of their own here, remnants do.
+    ``only_sure`` leaves out plans that treat lesions whose distance to the hilum is not known.
     """
     leaves = _leaves_enough(table, plans, min_flr)
     if leaves is None:
         return None
+    if only_sure:
+        leaves &= plans.sure[:, None]
     return np.asarray(np.where(leaves, plans.debulked[:, None], 0.0).max(axis=0))
 
 
@@ -136,11 +142,27 @@ def front(debulked: FloatArray, percent: FloatArray, extent: NDArray[np.intp]) -
 def _reach(
     plans: Search, percent: FloatArray, p: FloatArray | None, target: float, min_flr: float, seen: bool
 ) -> Reach:
+    """What a target comes to: yes needs a plan that is sure, no that not even a doubtful one does."""
+    known = _reach_among(plans.sure, plans, percent, p, target, min_flr, seen)
+    if plans.sure.all() or known.answer is Answer.YES:
+        return known
+    every = _reach_among(np.ones_like(plans.sure), plans, percent, p, target, min_flr, seen)
+    return replace(every, answer=Answer.UNKNOWN) if every.answer is Answer.YES else every
+
+
+def _reach_among(
+    among: Mask,
+    plans: Search,
+    percent: FloatArray,
+    p: FloatArray | None,
+    target: float,
+    min_flr: float,
+    seen: bool,
+) -> Reach:
     """The plan that reaches a target and most surely leaves enough, and what that answers."""
-    if p is None:
-        row = _first(plans.debulked >= target, -percent, plans.extent)
-    else:
-        row = _first(plans.debulked >= target, -p, -percent, plans.extent)
+    able = among & (plans.debulked >= target)
+    keys = (-percent, plans.extent) if p is None else (-p, -percent, plans.extent)
+    row = _first(able, *keys)
     if row is None:
         return Reach(target, Answer.NO if seen else Answer.UNKNOWN, None, None)
     chance = None if p is None else float(p[row])

@@ -12,7 +12,7 @@ from burden.facts import Facts
 from burden.lesions import Lesion
 from burden.plan.anatomy import ALL, named, removable
 from burden.plan.search import remaining, staying
-from burden.plan.table import CannotPlanError, table_of
+from burden.plan.table import CannotPlanError, table_of, why_no_share
 
 Json = dict[str, Any]
 
@@ -34,14 +34,19 @@ def parse_segments(text: str) -> frozenset[int]:
 def remnant_without(
     facts: Facts, lesions: Sequence[Lesion], removed: frozenset[int], min_flr: float = 30.0
 ) -> Json:
-    """What stays when segments are removed, and what is cleared; ``why_not`` where not known."""
+    """What stays when segments are removed, and what is cleared.
+
+    ``why_not`` says why nothing is known, or, where lesions were overlooked, why what is cleared is
+    not: ``debulked_percent`` and ``residual_lesions`` are None then.
+    """
     try:
         table = table_of(facts, lesions)
     except CannotPlanError as reason:
         return {"removed_segments": sorted(removed), "why_not": str(reason)}
+    why = why_no_share(facts)
     stays = staying(removed)
     flr, total = float(table.functioning_ml[stays].sum()), float(table.functioning_ml.sum())
-    left = table.lesion_ml * remaining(table, removed)
+    left, tumor = table.lesion_ml * remaining(table, removed), table.lesion_ml.sum()
     ends = p = None
     if table.drawn_ml is not None:
         shares = 100.0 * table.drawn_ml[:, stays].sum(1) / np.maximum(table.drawn_ml.sum(1), 1e-9)
@@ -51,8 +56,8 @@ def remnant_without(
         "name": named(removed),
         "removed_segments": sorted(removed),
         "anatomical": removable(removed),
-        "debulked_percent": round(100.0 * (1.0 - float(left.sum() / table.lesion_ml.sum())), 2),
-        "residual_lesions": int(np.count_nonzero(left)),
+        "debulked_percent": None if why else round(100.0 * (1.0 - float(left.sum() / tumor)), 2),
+        "residual_lesions": None if why else int(np.count_nonzero(left)),
         "flr_ml": round(flr, 1),
         "flr_percent": round(100.0 * flr / total, 2),
         "flr_percent_90": ends,
@@ -60,7 +65,7 @@ def remnant_without(
         "min_flr_percent": min_flr,
         "sflr_percent": _share(flr, table.expected_ml),
         "sflr_urata_percent": _share(flr, _urata_ml(facts)),
-        "why_not": "",
+        "why_not": why,
     }
 
 

@@ -17,7 +17,8 @@ from burden.plan.anatomy import STANDARD
 
 MINIMA = {"normal": 20.0, "chemotherapy": 30.0, "cirrhosis": 40.0, "nelm": 30.0}
 MEASURES = {"flr": "percent", "sflr": "sflr", "sflr_urata": "sflr_urata"}
-SURE = 0.99
+ROUNDED = 0.01
+"""Points by which draws may miss an interval that is theirs: they are stored rounded."""
 
 Json = dict[str, Any]
 
@@ -26,7 +27,8 @@ def minima_table(facts: Facts) -> tuple[Json, ...]:
     """One row a standard hepatectomy and way of measuring it: whether each minimum is reached.
 
     A row is ``{plan, measure, percent, reaches: {state: {minimum, answer, p}}}``; what was not
-    measured has ``percent`` None and answers ``unknown``.
+    measured has ``percent`` None and answers ``unknown``. The interval answers: draws are of the remnant
+    alone, and the size of the body may be open as well; ``p`` is None there.
     """
     return tuple(_row(facts, plan, measure) for plan in STANDARD for measure in MEASURES)
 
@@ -45,10 +47,20 @@ def _row(facts: Facts, plan: str, measure: str) -> Json:
 def _reaches(fact: Fact | None, minimum: float) -> Json:
     answer, p = Answer.UNKNOWN, None
     if fact is not None and fact.valid and isinstance(fact.value, Interval):
-        if fact.draws is not None:
-            p = float(np.mean(fact.draws.astype(np.float64) >= minimum))
-        sure = p if p is not None else 1.0 if fact.value.low >= minimum else 0.0
-        decided = fact.draws is not None or fact.value.low >= minimum or fact.value.high < minimum
-        if decided and (sure >= SURE or sure <= 1.0 - SURE):
-            answer = Answer.YES if sure >= SURE else Answer.NO
+        if fact.value.low >= minimum:
+            answer = Answer.YES
+        elif fact.value.high < minimum:
+            answer = Answer.NO
+        p = _chance(fact, fact.value, minimum)
     return {"minimum": minimum, "answer": answer.value, "p": p}
+
+
+def _chance(fact: Fact, value: Interval, minimum: float) -> float | None:
+    """Share of the draws that reach a minimum; None where they do not span all that is open."""
+    if fact.draws is None:
+        return None
+    draws = fact.draws.astype(np.float64)
+    known = np.append(draws, fact.best if isinstance(fact.best, float | int) else draws[:1])
+    if value.low < known.min() - ROUNDED or value.high > known.max() + ROUNDED:
+        return None
+    return float(np.mean(draws >= minimum))

@@ -3,13 +3,15 @@
 A plan takes out a union of segments, then treats lesions that stay: up to ``ablations`` of those
 that qualify for ablation and up to ``wedges`` of those that qualify for a wedge, always the
 largest remaining ones first, every number of them from none upwards. All such plans are
-evaluated; none is sampled.
+evaluated; none is sampled. Where the distance of some lesions to the hilum is not known there are plans
+that treat them, and plans that do without: the largest of the others take their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +68,8 @@ class Search:
         Functioning liver that stays, less the margins around treated lesions.
     extent
         Segments removed + lesions wedged + lesions ablated.
+    sure
+        Whether every lesion treated is known to be away from the hilum.
     """
 
     union: NDArray[np.intp]
@@ -76,6 +80,7 @@ class Search:
     flr_ml: FloatArray
     margin_ml: FloatArray
     extent: NDArray[np.intp]
+    sure: NDArray[np.bool_]
 
 
 def search(table: Table, options: Options) -> Search:
@@ -91,6 +96,7 @@ def search(table: Table, options: Options) -> Search:
         flr_ml=rows[:, 5],
         margin_ml=rows[:, 6],
         extent=whole[:, 4],
+        sure=rows[:, 8] > 0,
     )
 
 
@@ -99,11 +105,14 @@ def _of_union(table: Table, options: Options, index: int, removed: Segments) -> 
     left_ml = table.lesion_ml * stays
     flr = float(table.functioning_ml[staying(removed)].sum())
     margins = margin_ml(table) * stays
-    ablate, wedge = treatable(table, options, removed)
     total = table.lesion_ml.sum()
-    for a in range(len(ablate) + 1):
-        for w in range(len(wedge) + 1):
+    seen: set[tuple[int, ...]] = set()
+    for sure, (ablate, wedge) in _choices(table, options, removed):
+        for a, w in product(range(len(ablate) + 1), range(len(wedge) + 1)):
             treated = [*ablate[:a], *wedge[:w]]
+            if tuple(treated) in seen:
+                continue
+            seen.add(tuple(treated))
             lost = float(margins[treated].sum())
             cleared = 100.0 * (1.0 - (left_ml.sum() - left_ml[treated].sum()) / total)
             residual = int(np.count_nonzero(left_ml)) - a - w
@@ -117,7 +126,17 @@ def _of_union(table: Table, options: Options, index: int, removed: Segments) -> 
                 max(flr - lost, 0.0),
                 lost,
                 extent,
+                sure,
             ]
+
+
+def _choices(
+    table: Table, options: Options, removed: Segments
+) -> Iterator[tuple[bool, tuple[list[int], list[int]]]]:
+    """Lesions to choose from: those known to be treatable, then with those that perhaps are."""
+    yield True, treatable(table, options, removed, sure=True)
+    if np.isnan(table.hilum_mm).any():
+        yield False, treatable(table, options, removed, sure=False)
 
 
 def remaining(table: Table, removed: Segments) -> FloatArray:
@@ -131,16 +150,20 @@ def staying(removed: Segments) -> list[int]:
     return [n for n in range(1, 9) if n not in removed]
 
 
-def treatable(table: Table, options: Options, removed: Segments) -> tuple[list[int], list[int]]:
+def treatable(
+    table: Table, options: Options, removed: Segments, *, sure: bool
+) -> tuple[list[int], list[int]]:
     """Rows of the lesions to ablate and to wedge after a removal, largest remainder first.
 
     A lesion is one or the other by its depth; a lesion cut by the removal counts with its whole
-    diameter.
+    diameter. One whose distance to the hilum is not known is among them unless ``sure``.
     """
     left_ml = table.lesion_ml * remaining(table, removed)
     order = np.lexsort((np.arange(left_ml.size), -left_ml))
     order = order[left_ml[order] > 0]
     free = table.hilum_mm >= NEAR_HILUM_MM
+    if not sure:
+        free |= np.isnan(table.hilum_mm)
     shallow = table.capsule_mm < SUPERFICIAL_MM
     ablate = free & ~shallow & (table.long_mm <= options.max_ablation_mm)
     wedge = free & shallow & (table.long_mm <= options.max_wedge_mm)

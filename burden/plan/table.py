@@ -30,7 +30,8 @@ class Table:
     functioning_ml
         Volume without tumor by segment, shape (9,).
     lesion_ml, long_mm, capsule_mm, hilum_mm
-        One value a lesion, shape (m,); distances are infinite where not known.
+        One value a lesion, shape (m,). Lengths are the longest in any direction: what is ablated or
+        wedged has a depth too. An unknown distance is infinite to the capsule and NaN to the hilum.
     share
         Share of each lesion in each segment, shape (m, 9).
     drawn_ml
@@ -74,9 +75,9 @@ def table_of(facts: Facts, lesions: Sequence[Lesion]) -> Table:
     return Table(
         functioning_ml=np.maximum(functioning, 0.0),
         lesion_ml=np.array([r.volume_ml for r in lesions]),
-        long_mm=np.array([r.recist_long_mm for r in lesions]),
-        capsule_mm=_distances([r.distance_capsule_mm for r in lesions]),
-        hilum_mm=_distances([r.distance_hilum_mm for r in lesions]),
+        long_mm=np.array([max(r.recist_long_mm, r.feret_3d_mm) for r in lesions]),
+        capsule_mm=_distances([r.distance_capsule_mm for r in lesions], np.inf),
+        hilum_mm=_distances([r.distance_hilum_mm for r in lesions], np.nan),
         share=np.array([[r.segments.get(n, 0.0) for n in range(9)] for r in lesions]),
         drawn_ml=_drawn(known[:8], known[8:]),
         expected_ml=_expected(facts.get("liver.estimated_volume")),
@@ -84,12 +85,18 @@ def table_of(facts: Facts, lesions: Sequence[Lesion]) -> Table:
     )
 
 
+def why_no_share(facts: Facts) -> str:
+    """Why no share of the tumor holds, where lesions were overlooked or cut; "" where it does."""
+    cleared = facts.get("debulk.right_hepatectomy.percent")
+    return "" if cleared is None or cleared.valid else cleared.note
+
+
 def _number(fact: Fact) -> float:
     return float(fact.best) if fact.best is not None else np.nan
 
 
-def _distances(values: list[float | None]) -> FloatArray:
-    return np.array([np.inf if v is None else v for v in values])
+def _distances(values: list[float | None], unknown: float) -> FloatArray:
+    return np.array([unknown if v is None else v for v in values])
 
 
 def _drawn(whole: list[Fact], tumor: list[Fact]) -> FloatArray | None:

@@ -20,6 +20,7 @@ HIDDEN = (
     "debulk.*",
     "tumor.burden_*",
     "tumor.viable_volume",
+    "tumor.viable_burden",
     "lesion.count_*",
     "lesion.min_distance_*",
 )

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from burden.errors import GeometryError, NotALiverError
-from burden.facts import Choice, Facts, Interval
+from burden.facts import Choice, Fact, Facts, Interval
+from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels, Origin, Segmentation, Volume
-from burden.measure import measure
+from burden.measure import _withdraw, measure
 from burden.measure.check import metal_ml
+from burden.segment.trust import HIDDEN
 
 
 def codes(result: Any) -> set[str]:
@@ -50,6 +52,44 @@ def test_a_liver_cut_by_the_image_is_a_lower_bound(
     assert facts["frilling.type"].value == Choice.of("none", "I", "II", "III")
     assert facts["lesion.count"].value.high == math.inf  # type: ignore[union-attr]
     assert not any(f.draws is not None for f in facts.values() if not f.valid)
+
+
+def test_a_liver_cut_through_its_lesion_is_cut(toy: Callable[..., Any]) -> None:
+    """A mask of the parenchyma alone hardly meets the face that the lesion fills."""
+    large = (((0.0, 0.0, 0.0), (77.0, 50.0, 20.0)),)
+    volume, found = toy(large, spacing=(3.0, 3.0, 3.0), cut_top=True).make()
+    bare = found.liver.data * (found.lesions.data == 0)
+    apart = replace(found, liver=Labels(bare.astype(np.uint8), volume.grid, {1: "liver"}))
+    for segments in (found.segments, None):
+        result = measure(volume, replace(apart, segments=segments), Facts(), draws=0)
+        assert "liver-cut-by-field-of-view" in codes(result)
+        assert not result.facts["tumor.burden"].valid
+        assert not result.facts["flr.right_hepatectomy.percent"].valid
+    unlabelled = measure(volume, replace(apart, segments=None), Facts(), draws=0)
+    assert not unlabelled.segments.data.any(), "nor is its shape one to predict segments from"
+
+
+def test_viable_burden_goes_where_burden_goes(toy: Callable[..., Any]) -> None:
+    small = (((-45.0, 5.0, -25.0), (14.0, 14.0, 10.0)),)
+    cut = measure(*toy(small, spacing=(3.0, 3.0, 3.0), cut_top=True).make(), Facts(), draws=8)
+    assert not cut.facts["tumor.viable_burden"].valid
+    volume, found = toy(small, spacing=(3.0, 3.0, 3.0)).make()
+    assert measure(volume, found, Facts(), draws=8).facts["tumor.viable_burden"].valid
+    missed = Finding("lesions-overlooked", "warning", "It overlooks lesions: many.", HIDDEN)
+    model = replace(as_model(found), findings=(missed,))
+    fact = measure(volume, model, Facts(), draws=8).facts["tumor.viable_burden"]
+    assert fact.value.is_unknown  # type: ignore[union-attr]
+    assert (fact.valid, fact.best, fact.draws) == (False, None, None)
+    assert fact.note == "It overlooks lesions"
+
+
+def test_viable_burden_of_a_blind_image_is_a_lower_bound() -> None:
+    """Its uptake may come from another phase; the lesions that were missed still miss in it."""
+    seen = Fact("tumor.viable_burden", Interval(1, 3), "%", "measured", estimate=2.0)
+    said = (Finding("non-contrast-ct", "warning", "CT without contrast medium hides many."),)
+    (left,) = _withdraw([seen], said)
+    assert left.value == Interval(1, 100)
+    assert left.best is None
 
 
 def test_a_whole_liver_is_not_called_cut(toy: Callable[..., Any], three: Any) -> None:
@@ -164,6 +204,33 @@ def test_distances_to_the_capsule_and_the_hilum(toy: Callable[..., Any]) -> None
     assert "portal" in without.note
 
 
+def test_a_lesion_at_the_surface_is_at_no_distance_whatever_the_slices() -> None:
+    """Its top slice is the liver's; the smallest spacing taken off 8 mm would leave 6."""
+    grid = Grid.from_axes((60, 60, 16), (2.0, 2.0, 8.0), (-60, -60, -60))
+    liver, lesions = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
+    liver[5:55, 5:55, 2:14] = 1
+    lesions[25:33, 25:33, 12:14] = 1
+    lesions[25:33, 25:33, 6:8] = 2
+    found = Segmentation(Labels(liver, grid), Labels(lesions, grid), "drawn")
+    volume = Volume(np.full(grid.shape, 60, np.int16), grid, "CT", Origin("phantom", "box"), "portal")
+    touching, deep = measure(volume, found, Facts(), draws=0).lesions
+    if touching.centroid_mm[2] < deep.centroid_mm[2]:
+        touching, deep = deep, touching
+    assert touching.distance_capsule_mm == 0.0
+    assert deep.distance_capsule_mm == pytest.approx(32.0, abs=float(np.linalg.norm(grid.spacing)))
+
+
+def test_the_edge_of_the_image_is_no_capsule() -> None:
+    grid = Grid.from_axes((40, 40, 10), (2.0, 2.0, 8.0), (-40, -40, -40))
+    liver, lesions = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
+    liver[2:38, 2:38, 1:] = 1
+    lesions[18:22, 18:22, 8:] = 1
+    found = Segmentation(Labels(liver, grid), Labels(lesions, grid), "drawn")
+    volume = Volume(np.full(grid.shape, 60, np.int16), grid, "CT", Origin("phantom", "box"), "portal")
+    (row,) = measure(volume, found, Facts(), draws=0).lesions
+    assert row.distance_capsule_mm == pytest.approx(32.0, abs=2.0), "to the side, not up"
+
+
 def test_metal_in_the_liver_takes_enhancement_back(toy: Callable[..., Any], three: Any) -> None:
     volume, found = toy(three).make()
     clean = replace(volume, modality="CT", phase="portal")
@@ -192,12 +259,6 @@ def test_metal_far_from_the_liver_does_not_matter() -> None:
 
 def test_what_an_overlooking_model_found_is_a_lower_bound() -> None:
     """A burden called far too low must not look certain: no upper end, no draws, no probability."""
-    import numpy as np
-
-    from burden.facts import Fact, Interval
-    from burden.findings import Finding
-    from burden.measure import _withdraw
-
     draws = np.linspace(1.0, 3.0, 11)
     seen = Fact("tumor.burden", Interval(1, 3), "%", "measured", draws=draws, estimate=2.0)
     said = (Finding("lesions-overlooked", "warning", "overlooks", ("frilling.*",)),)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from burden.facts import Facts
-from burden.image import Labels, Volume
+from burden.grid import Grid
+from burden.image import Labels, Origin, Segmentation, Volume
 from burden.measure import measure
 from burden.measure.hilum import hilum_point
 from burden.phantom import random_spec
@@ -75,6 +76,25 @@ def test_a_lesion_around_a_vessel_is_at_no_distance(toy: Callable[..., Any]) -> 
     (row,) = measure(volume, replace(found, structures=structures), Facts(), draws=0).lesions
     assert row.distance_ivc_mm == 0.0
     assert row.distance_hilum_mm is None
+
+
+@pytest.mark.parametrize("where", [(slice(28, 30), slice(28, 30), slice(5, 9)),
+                                   (slice(28, 30), slice(28, 30), slice(10, 12))])  # fmt: skip
+def test_a_vessel_within_or_against_a_lesion_is_at_no_distance(where: tuple[slice, ...]) -> None:
+    """A stub wholly inside meets none of the lesion's surface; one on top shares a face with it."""
+    grid = Grid.from_axes((60, 60, 16), (2.0, 2.0, 8.0), (-60, -60, -60))
+    liver, lesions, veins = (np.zeros(grid.shape, np.uint8) for _ in range(3))
+    liver[5:55, 5:55, 2:14] = 1
+    lesions[20:40, 20:40, 4:10] = 1
+    veins[where] = 1
+    found = Segmentation(
+        Labels(liver, grid), Labels(lesions, grid), "drawn",
+        structures=Labels(veins, grid, {1: "hepatic_veins"}),
+    )  # fmt: skip
+    volume = Volume(np.full(grid.shape, 60, np.int16), grid, "CT", Origin("phantom", "box"), "portal")
+    (row,) = measure(volume, found, Facts(), draws=0).lesions
+    assert row.distance_vessel_mm == 0.0
+    assert row.distance_ivc_mm is None
 
 
 def test_what_was_not_segmented_is_not_zero(toy: Callable[..., Any], three: Any) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from burden.errors import UsageError
-from burden.facts import Fact, Facts, Interval
+from burden.facts import ANYTHING, Fact, Facts, Interval
 from burden.lesions import Lesion
 from burden.measure.frilling import ADJACENT as FRILLING_ADJACENT
 from burden.measure.remnant import PLANS
-from burden.plan import Options, make_plans, plan_case
+from burden.plan import Options, Planned, make_plans, plan_case
 from burden.plan.anatomy import ADJACENT, STANDARD, pieces, removable, unions
 from burden.plan.choose import choose, clearable, flr_percent, front, p_enough
 from burden.plan.custom import parse_segments, remnant_without
-from burden.plan.minima import minima_table
 from burden.plan.search import MARGIN_MM, search
 from burden.plan.table import table_of
 
@@ -26,12 +26,18 @@ HEALTHY = [40.0, 120.0, 130.0, 200.0, 220.0, 200.0, 230.0, 260.0]
 
 
 def lesion(
-    k: int, ml: float, segments: dict[int, float], *, capsule: float = 20.0, hilum: float | None = 40.0
+    k: int,
+    ml: float,
+    segments: dict[int, float],
+    *,
+    capsule: float = 20.0,
+    hilum: float | None = 40.0,
+    feret: float = 0.0,
 ) -> Lesion:
     size = float(np.cbrt(6000 * ml / np.pi))
     return Lesion(
-        k, ml, size, size, 0, (POINT,) * 4, size, size, POINT, segments, "unknown", capsule, hilum,
-        None, 1.0, "masks",
+        k, ml, size, size, 0, (POINT,) * 4, feret or size, size, POINT, segments, "unknown", capsule,
+        hilum, None, 1.0, "masks",
     )  # fmt: skip
 
 
@@ -191,6 +197,74 @@ def test_limits_of_ablation_are_the_users() -> None:
     assert any(p["wedged_lesions"] == [1] for p in make_plans(facts_of(shallow), shallow).plans)
 
 
+def test_a_lesion_is_as_long_as_it_is_in_any_direction() -> None:
+    """Limits of ablation and wedge hold for it along the body too, not only within a slice."""
+    for capsule in (20.0, 1.0):
+        rows = [lesion(1, 4.8, {3: 1.0}, capsule=capsule, feret=61.0)]  # 21 mm in its plane
+        made = make_plans(facts_of(rows), rows)
+        assert not any(p["ablated_lesions"] or p["wedged_lesions"] for p in made.plans)
+        made = make_plans(facts_of(rows), rows, Options(max_ablation_mm=61.0, max_wedge_mm=61.0))
+        assert any(p["ablated_lesions"] or p["wedged_lesions"] for p in made.plans)
+
+
+@pytest.mark.parametrize("noise", [0.0, 10.0])
+def test_an_unknown_distance_to_the_hilum_leaves_open_what_ablation_clears(noise: float) -> None:
+    def cleared(hilum: float | None) -> tuple[Planned, Fact]:
+        rows = [
+            lesion(1, 100.0, {5: 0.25, 6: 0.25, 7: 0.25, 8: 0.25}),
+            lesion(2, 8.0, {3: 1.0}, hilum=hilum),
+        ]
+        planned, found = plan_case(facts_of(rows, noise=noise), rows)
+        return planned, found["debulk.with_ablation.percent"]
+
+    _, near = cleared(3.0)
+    far_plans, far = cleared(40.0)
+    open_plans, fact = cleared(None)
+    assert near.best == pytest.approx(100 * 100 / 108)
+    assert far.best == 100.0
+    assert isinstance(near.value, Interval)
+    assert isinstance(far.value, Interval)
+    assert fact.value == Interval(near.value.low, far.value.high)
+    assert (fact.best, fact.draws) == (None, None), "which end it is nobody knows"
+    assert "lesion 2 to the hilum is not known" in fact.note
+    best = next(p for p in open_plans.plans if "best" in p["roles"])
+    assert best["ablated_lesions"] == [2], "it is still a plan"
+    assert "lesion 2 to the hilum is not known" in best["caveat"]
+    assert not any(p["caveat"] for p in far_plans.plans)
+    assert not any(p["caveat"] for p in open_plans.plans if p["ablated_lesions"] != [2])
+    assert [a["answer"] for a in open_plans.answers] == ["yes", "yes"], "both reached without it"
+
+
+def test_a_target_that_hangs_on_an_unknown_distance_is_open() -> None:
+    rows = [lesion(1, 8.0, {4: 1.0}, hilum=None), lesion(2, 6.0, {7: 1.0}, hilum=None)]
+    rows.append(lesion(3, 40.0, dict.fromkeys(range(1, 9), 0.125)))
+    far = [replace(r, distance_hilum_mm=40.0) for r in rows]
+    options = Options(max_ablation_mm=45.0, min_flr=90.0)
+    assert [a["answer"] for a in make_plans(facts_of(far), far, options).answers] == ["yes", "yes"]
+    made = make_plans(facts_of(rows), rows, options)
+    assert [a["answer"] for a in made.answers] == ["yes", "unknown"]
+    assert made.answers[0]["caveat"] == ""
+    assert "lesions 1, 2 to the hilum are not known" in made.answers[1]["caveat"]
+
+
+def test_of_plans_that_clear_alike_the_one_without_doubt_is_best() -> None:
+    rows = [lesion(1, 8.0, {4: 1.0}, hilum=None), lesion(2, 2.0, {3: 1.0})]
+    planned, found = plan_case(facts_of(rows), rows)
+    best = next(p for p in planned.plans if "best" in p["roles"])
+    assert (best["removed_segments"], best["ablated_lesions"], best["caveat"]) == ([4], [2], "")
+    assert any(p["ablated_lesions"] == [1, 2] and p["caveat"] for p in planned.plans)
+    assert found["debulk.with_ablation.percent"].value == Interval.exactly(100.0)
+
+
+def test_what_is_surely_treatable_may_take_the_place_of_what_is_not() -> None:
+    """Three largest of four are ablated; where the first may not be, the fourth is."""
+    rows = [lesion(k, 9.0 - k, {3: 1.0}, hilum=None if k == 1 else 40.0) for k in range(1, 5)]
+    _, found = plan_case(facts_of(rows), rows, Options(min_flr=95.0))
+    value = found["debulk.with_ablation.percent"].value
+    assert isinstance(value, Interval)
+    assert [value.low, value.high] == pytest.approx([100 * 18 / 26, 100 * 21 / 26])
+
+
 def test_draws_give_the_probability_and_an_open_answer() -> None:
     rows = [lesion(1, 100.0, {5: 0.25, 6: 0.25, 7: 0.25, 8: 0.25})]
     healthy = [30.0, 120.0, 120.0, 330.0, 300.0, 400.0, 300.0, 400.0]  # 30.0 % without 5 to 8
@@ -268,27 +342,6 @@ def test_clearable_draw_by_draw_is_the_best_allowed_plan() -> None:
     assert len(set(drawn.tolist())) > 1, "the remnant's error decides here"
 
 
-def test_remnants_against_the_published_minima() -> None:
-    draws = np.linspace(20.0, 39.9, 200)
-    facts = Facts(
-        [
-            Fact("flr.right_hepatectomy.percent", Interval(20.0, 40.0), "%", "measured", draws, 30.0),
-            Fact("flr.right_hepatectomy.sflr", Interval.exactly(25.0), "%", "measured"),
-            Fact("flr.left_hepatectomy.percent", Interval.exactly(75.0), "%", "measured", valid=False),
-        ]
-    )
-    table = {(r["plan"], r["measure"]): r for r in minima_table(facts)}
-    one = table["right_hepatectomy", "flr"]
-    answers = {state: cell["answer"] for state, cell in one["reaches"].items()}
-    assert answers == {"normal": "yes", "chemotherapy": "unknown", "cirrhosis": "no", "nelm": "unknown"}
-    assert one["reaches"]["nelm"]["p"] == pytest.approx(0.5, abs=0.01)
-    two = table["right_hepatectomy", "sflr"]["reaches"]
-    assert [two[s]["answer"] for s in ("normal", "chemotherapy", "cirrhosis")] == ["yes", "no", "no"]
-    assert table["right_hepatectomy", "sflr_urata"]["percent"] is None
-    assert table["left_hepatectomy", "flr"]["reaches"]["normal"]["answer"] == "unknown"
-    assert len(table) == 7 * 3
-
-
 def test_what_needs_growth_first_is_listed() -> None:
     rows = [lesion(1, 300.0, {4: 0.2, 5: 0.2, 6: 0.2, 7: 0.2, 8: 0.2})]
     planned = make_plans(facts_of(rows), rows)
@@ -297,6 +350,16 @@ def test_what_needs_growth_first_is_listed() -> None:
         assert one["factor"] > 1
         assert one["method"]
     assert "plans" not in planned.answers_alone
+
+
+def test_no_share_is_cleared_of_tumor_that_was_not_all_seen() -> None:
+    rows = [lesion(1, 100.0, {6: 0.5, 7: 0.5}), lesion(2, 4.6, {3: 1.0})]
+    why = "This model overlooks lesions"
+    lost = Fact("debulk.right_hepatectomy.percent", ANYTHING, "%", "measured", valid=False, note=why)
+    left = remnant_without(facts_of(rows) | Facts([lost]), rows, frozenset({5, 6, 7, 8}))
+    assert (left["debulked_percent"], left["residual_lesions"]) == (None, None)
+    assert left["why_not"] == why == make_plans(facts_of(rows) | Facts([lost]), rows).why_not
+    assert left["flr_percent"] == pytest.approx(100 * sum(HEALTHY[:4]) / sum(HEALTHY), abs=0.01)
 
 
 def test_the_remnant_of_any_set_of_segments() -> None:
