@@ -1,11 +1,12 @@
 """The vocabulary of facts: ``configs/facts.yaml``, checked and looked up.
 
 Every fact, measured or typed in, has an entry there: its unit, whether it is a number or
-a choice, its plausible range. ``segment.N.volume`` style patterns cover families of ids.
+a choice, its plausible range. ``segment.<n>.volume`` style patterns cover families of ids.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +18,16 @@ from burden.errors import RuleError
 from burden.facts import ANYTHING, Choice, Interval
 from burden.resources import shipped
 
-_KEYS = {"text", "unit", "options", "range", "from", "ask", "better"}
+_KEYS = {"text", "unit", "options", "range", "whole", "from", "ask", "better"}
 YES_NO = ("yes", "no")
+PLACES: dict[str, tuple[str, ...]] = {
+    "n": tuple("12345678"),
+    "plan": (
+        *("right_hepatectomy", "left_hepatectomy", "extended_right", "extended_left"),
+        *("left_lateral", "right_posterior", "central", "best", "planned"),
+    ),
+}
+"""What may stand for ``<n>`` and ``<plan>`` in an id: Couinaud segments and resection plans."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,10 @@ class Entry:
     options
         The options of a choice; empty for numbers.
     range
-        Plausible range of a number; a value outside is refused at the door.
+        Plausible range of a number; a value outside is refused at the door. Measured values do
+        not come through that door: their intervals may be open, and rounding may overshoot.
+    whole
+        Whether it counts something, so that no typed value has a fraction.
     origin
         ``image`` (measured), ``clinical`` (typed in) or ``derived``.
     ask
@@ -54,6 +66,14 @@ class Entry:
     origin: str
     ask: str
     better: str = ""
+    whole: bool = False
+
+    @property
+    def plausible(self) -> str:
+        """The range in words: ``0 to 120 year``, or ``from 0 mL`` where there is no upper end."""
+        low, high = self.range or (-math.inf, math.inf)
+        ends = f"from {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
+        return f"{ends} {self.unit}"
 
     @property
     def everything(self) -> Interval | Choice:
@@ -66,16 +86,7 @@ class Vocabulary:
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self.entries = dict(entries)
-        self._patterns = [
-            (
-                re.compile(
-                    re.sub(r"<\w+>", "[^.]+", re.escape(i).replace(r"\<", "<").replace(r"\>", ">"))
-                ),
-                e,
-            )
-            for i, e in entries.items()
-            if "<" in i
-        ]
+        self._patterns = [(_pattern(i), e) for i, e in entries.items() if "<" in i]
 
     def find(self, fact_id: str) -> Entry | None:
         """Entry for an id, or None."""
@@ -90,6 +101,13 @@ class Vocabulary:
                 "no such fact.", where=fact_id, hint="See configs/facts.yaml or `burden facts`."
             )
         return entry
+
+
+def _pattern(id_: str) -> re.Pattern[str]:
+    """What the ids of a family look like: a typing error in a plan must not become a fact of its own."""
+    return re.compile(
+        re.sub(r"<(\w+)>", lambda place: f"(?:{'|'.join(PLACES[place[1]])})", id_.replace(".", r"\."))
+    )
 
 
 @cache
@@ -120,6 +138,8 @@ def _entry(key: str, fields: Mapping[str, Any], path: Path) -> Entry:
     options = YES_NO if options == "yes/no" else tuple(str(o) for o in options)
     if bool(options) == ("unit" in fields):
         raise RuleError("an entry has either a unit or options.", where=f"{path}: {key}")
+    if odd := set(re.findall(r"<(\w+)>", key)) - set(PLACES):
+        raise RuleError(f"nobody knows what <{odd.pop()}> stands for.", where=f"{path}: {key}")
     limits = fields.get("range")
     return Entry(
         id=key,
@@ -130,6 +150,7 @@ def _entry(key: str, fields: Mapping[str, Any], path: Path) -> Entry:
         origin=fields.get("from", "clinical"),
         ask=fields.get("ask", ""),
         better=_better(key, fields, options, path),
+        whole=bool(fields.get("whole", False)),
     )
 
 

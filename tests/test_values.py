@@ -10,7 +10,7 @@ import pytest
 
 from burden.answer import Answer, all_of, any_of, at_least
 from burden.facts import ANYTHING, Choice, Fact, Facts, Interval
-from burden.vocabulary import load_vocabulary, vocabulary
+from burden.vocabulary import PLACES, load_vocabulary, vocabulary
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
 
@@ -81,10 +81,24 @@ def test_vocabulary_has_the_contract_ids() -> None:
     assert words.find("no.such.fact") is None
 
 
+def test_plans_and_segments_of_the_vocabulary_are_those_of_the_plans() -> None:
+    from burden.plan.anatomy import ALL, STANDARD
+
+    assert set(PLACES["plan"]) == {*STANDARD, "best", "planned"}
+    assert set(PLACES["n"]) == {str(segment) for segment in ALL}
+
+
+def test_every_number_has_a_range() -> None:
+    numbers = [entry for entry in vocabulary().entries.values() if not entry.options]
+    assert [e.id for e in numbers if e.range is None or e.range[0] > e.range[1]] == []
+    assert all(e.range == (0, 100) for e in numbers if e.unit == "%" and ".sflr" not in e.id)
+
+
 def test_vocabulary_errors_name_the_entry(tmp_path) -> None:
     from burden.errors import RuleError
 
     path = tmp_path / "facts.yaml"
-    path.write_text("a.b: {text: x, unit: mm, options: [p, q]}")
-    with pytest.raises(RuleError, match=r"a\.b"):
-        load_vocabulary(path)
+    for text in ("a.b: {text: x, unit: mm, options: [p, q]}", "a.b.<z>: {text: x, unit: mm}"):
+        path.write_text(text)
+        with pytest.raises(RuleError, match=r"a\.b"):
+            load_vocabulary(path)

@@ -34,13 +34,16 @@ COMMANDS: tuple[click.Command, ...] = (
 """Every command, in one place; a new one is a module here and a line."""
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(context_settings=CONTEXT, invoke_without_command=True)
 @click.version_option(__version__, prog_name="burden")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context, /) -> None:
     """Liver tumor burden from CT and MR, with reasoned eligibility rules.
 
     Research use only. Not a medical device.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for command in COMMANDS:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from burden.cli.options import FACTS, FILE, common, console_of
+from burden.cli.options import FACTS, FILE, POLICY, common, console_of
+from burden.cli.record import reading_records, whole_counts
 from burden.errors import UsageError
 
 
@@ -14,7 +15,9 @@ from burden.errors import UsageError
 @click.option("--facts", type=FILE, multiple=True, help=FACTS + ".")
 @click.option("--case", "case_file", type=FILE, help="case.json of an earlier run.")
 @click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
-@click.option("--policy", type=FILE, help="Folder with the site's own limits and books; both are shown.")
+@click.option(
+    "--policy", type=POLICY, help="Folder with the site's own limits and books; both are shown."
+)
 @click.option("--what-if", "what_if", multiple=True, help="Suppose a fact otherwise: tumor.burden=48.")
 @common
 def assess(**options: Any) -> None:
@@ -31,7 +34,10 @@ def assess(**options: Any) -> None:
     console = console_of(options)
     if not options["facts"] and options["case_file"] is None:
         raise UsageError("nothing to assess.", hint="Give --facts, --case or both.")
-    case = read_case(options["case_file"]) if options["case_file"] else None
+    supposed = dict(text.partition("=")[::2] for text in options["what_if"])
+    whole_counts(supposed)
+    with reading_records(options["case_file"]):
+        case = read_case(options["case_file"]) if options["case_file"] else None
     facts = case.facts if case else Facts()
     entered = [checked_facts(path) for path in options["facts"]]
     facts, findings = agreed_facts([facts, *(one for one, _ in entered)])
@@ -40,8 +46,7 @@ def assess(**options: Any) -> None:
     policy = load_policy(options["policy"], books) if options["policy"] else None
     lesions, plans = (case.lesions, case.plans) if case else ((), ())
     verdicts, pathway = appraise(facts, books, policy=policy, lesions=lesions, plans=plans)
-    supposed = [text.partition("=")[::2] for text in options["what_if"]]
-    changed = [s for s in assess_with(facts, books, dict(supposed)) if s.changes] if supposed else []
+    changed = [s for s in assess_with(facts, books, supposed) if s.changes] if supposed else []
     record = {
         "assessments": [assessment_record(v) for v in verdicts],
         "pathway": pathway_record(pathway),

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from burden.cli.options import FILE, common, console_of
-from burden.cli.study import run
+from burden.cli.options import FILE, OUT, common, console_of
+from burden.cli.study import check_key, run
 
 _OWN = {"input", "out", "liver", "lesions", "segments", "series", "force", "as_json", "quiet"}
 _RUN_OPTIONS = [p for p in run.params if p.name not in _OWN]
@@ -25,7 +25,7 @@ def _with_run_options(command: click.Command) -> click.Command:
 @_with_run_options
 @click.command()
 @click.argument("input", metavar="INPUT_DIR_OR_MANIFEST", type=FILE)
-@click.option("--out", "-o", type=FILE, required=True, help="Folder for the results; taken up again.")
+@click.option("--out", "-o", type=OUT, required=True, help="Folder for the results; taken up again.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Local processes; by default as fit.")
 @click.option("--scheduler", help="Dask scheduler to use instead, e.g. tcp://host:8786.")
 @click.option("--retry", is_flag=True, help="Try again all cases that failed.")
@@ -40,10 +40,19 @@ def batch(input: Path, **options: Any) -> None:
     """
     from burden.batch import run_batch
     from burden.console import fail
-    from burden.errors import PartialBatchError
+    from burden.errors import InputError, OutputError, PartialBatchError
     from burden.pipeline import Job
 
     console = console_of(options)
+    if not input.exists():
+        hint = "Give a folder of studies, or a table with a row a case."
+        raise InputError("no such folder or table.", where=input, hint=hint)
+    if options["out"].is_file():
+        raise OutputError(
+            "this is a file, not a folder.", where=options["out"], hint="Choose another OUT."
+        )
+    if options["deidentify"]:
+        check_key(options["key"])
     how = {name: options.pop(name) for name in ("workers", "scheduler", "retry")}
     ended = run_batch(input, Job(input=input, **options), console, **how)
     lines = [f"{len(ended.done)} cases done, {len(ended.failed)} failed: {ended.out}"]

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from burden.cli.options import FILE, common, console_of
+from burden.cli.options import FILE, OUT, SEED, common, console_of
 
 
 @click.command()
 @click.argument("tables", metavar="TABLE...", type=FILE, nargs=-1, required=True)
-@click.option("--out", "-o", type=FILE, help="New folder for cohort.html, cohort.json and CSV tables.")
+@click.option("--out", "-o", type=OUT, help="New folder for cohort.html, cohort.json and CSV tables.")
 @click.option(
     "--fact",
     "facts",
@@ -41,7 +41,7 @@ from burden.cli.options import FILE, common, console_of
     show_default=True,
     help="Resamples; 0 for none.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @common
 def cohort(out: Path | None, **options: Any) -> None:
     """Study thresholds in a cohort: against outcomes, survival, readers and published rules.
@@ -51,8 +51,13 @@ def cohort(out: Path | None, **options: Any) -> None:
     """  # fmt: skip
     from burden.cohort import Asked, run_cohort
     from burden.cohort.words import told
+    from burden.errors import InputError
 
     console = console_of(options)
+    for table in options["tables"]:
+        if table.is_dir():
+            hint = "Give the table itself, as cases.csv in the OUT of a batch."
+            raise InputError("a folder, not a table.", where=table, hint=hint)
     record = run_cohort(Asked(**options), out)
     if console.json or not console.quiet:
         console.result(record, told(record, out))

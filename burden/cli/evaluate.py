@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
-from burden.cli.options import FILE, common, console_of
+from burden.cli.options import FILE, OUT, SEED, Finite, common, console_of
 
 
 @click.command()
 @click.argument("predicted", metavar="PRED")
 @click.argument("reference", metavar="REF")
 @click.option("--pairs", type=FILE, help="CSV with case,prediction,reference; paths in PRED and REF.")
-@click.option("--out", "-o", type=FILE, help="New folder for tables, JSON and a picture.")
+@click.option("--out", "-o", type=OUT, help="New folder for tables, JSON and a picture.")
 @click.option(
     "--overlap",
     "overlaps",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     multiple=True,
     default=(0.0, 0.5),
     show_default=True,
@@ -25,7 +25,7 @@ from burden.cli.options import FILE, common, console_of
 )
 @click.option(
     "--tolerance-mm",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=3.0,
     show_default=True,
     help="Of the surface Dice.",
@@ -38,7 +38,7 @@ from burden.cli.options import FILE, common, console_of
     show_default=True,
     help="Samples of the cases behind each interval; 0 turns them off.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--skip-missing", is_flag=True, help="Leave out references without a prediction.")
 @common
 def evaluate(predicted: str, reference: str, **options: Any) -> None:

@@ -34,6 +34,10 @@ def node(config: Path | None, wanted: bool, check: bool, **options: Any) -> None
         return
     if config is None:
         raise UsageError("--config is missing.", hint="Begin with `burden node --template > node.yaml`.")
+    if config.is_dir():
+        raise UsageError(
+            "a folder, not a settings file.", where=config, hint="Give the YAML file in it."
+        )
     settings = read_settings(config)
     if check:
         console.result({"config": str(config), "ok": True}, f"{config}: sound")

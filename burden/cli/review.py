@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from burden.cli.options import FILE, common, console_of
+from burden.cli.options import FILE, OUT, POLICY, common, console_of
 
 
 @click.command()
 @click.argument("out", type=FILE)
 @click.argument("study", type=FILE, required=False)
 @click.option("--reader", default="", help="Your name, for the record; the page asks if left out.")
+@click.option("--save-to", type=OUT, help="New folder for the corrected case; OUT-reviewed if left out.")
 @click.option(
-    "--save-to", type=FILE, help="New folder for the corrected case; OUT-reviewed if left out."
+    "--policy", type=POLICY, help="Folder with the site's own limits, if the run was given one."
 )
-@click.option("--policy", type=FILE, help="Folder with the site's own limits, if the run was given one.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: any free one."
 )

@@ -6,12 +6,20 @@ from typing import Any
 
 import click
 
-from burden.cli.options import FILE, common, console_of
+from burden.cli.options import FILE, OUT, common, console_of
+from burden.errors import UsageError
 
 
-@click.group()
-def rules() -> None:
-    """What the rule books say, and whether they are sound."""
+@click.group(invoke_without_command=True)
+@common
+@click.pass_context
+def rules(context: click.Context, /, **options: Any) -> None:
+    """What the rule books say, and whether they are sound; alone it lists them."""
+    if context.invoked_subcommand is None:
+        context.invoke(rules_list, **options)
+    elif any(options.values()):
+        name = context.invoked_subcommand
+        raise UsageError("--json and --quiet come last.", hint=f"Write burden rules {name} ... --json.")
 
 
 @rules.command("list")
@@ -34,7 +42,7 @@ def rules_list(**options: Any) -> None:
 
 @rules.command("show")
 @click.argument("book")
-@click.option("--html", "html", type=FILE, help="Also write the book as a page of its own.")
+@click.option("--html", "html", type=OUT, help="Also write the book as a page of its own.")
 @common
 def rules_show(**options: Any) -> None:
     """Show every criterion of a book with its source, and what is published about it.
@@ -70,7 +78,7 @@ def rules_check(**options: Any) -> None:
     problems = [str(problem) for problem in check_books(folder, options["tests"])]
     if problems:
         found = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        if console.json:  # all of it in the one object that stands on stdout
+        if console.json or console.quiet:  # all of it in the one object, or line, that is left
             raise RuleError(f"{found}: {'; '.join(problems)}", where=folder)
         for problem in problems:
             console.note(problem)

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-from burden.cli.options import FACTS, FILE, common, console_of
+from burden.cli.options import FACTS, FILE, OUT, POLICY, SEED, Finite, common, console_of
+from burden.cli.record import reading_records
+from burden.errors import UsageError
 
 
 @click.command()
 @click.argument("input", type=FILE)
-@click.option("--out", "-o", type=FILE, required=True, help="Folder for the results; must not exist.")
+@click.option("--out", "-o", type=OUT, required=True, help="Folder for the results; must not exist.")
 @click.option("--facts", type=FILE, multiple=True, help=FACTS + "; see `burden facts`.")
 @click.option("--model", help="Model id or bundle folder; see `burden models`.")
 @click.option(
@@ -33,7 +35,9 @@ from burden.cli.options import FACTS, FILE, common, console_of
     "--modality", type=click.Choice(["CT", "MR"]), help="What a NIfTI holds; guessed if left out."
 )
 @click.option("--book", "books", multiple=True, help="Rule book to apply; all of them by default.")
-@click.option("--policy", type=FILE, help="Folder with the site's own limits and books; both are shown.")
+@click.option(
+    "--policy", type=POLICY, help="Folder with the site's own limits and books; both are shown."
+)
 @click.option(
     "--draws",
     type=click.IntRange(0, 10000),
@@ -41,7 +45,7 @@ from burden.cli.options import FACTS, FILE, common, console_of
     show_default=True,
     help="Perturbed segmentations behind every probability; 0 turns them off.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--split/--no-split", default=True, show_default=True, help="Tell touching lesions apart.")
 @click.option("--readers", type=FILE, help="Errors of masks that people drew; see configs/readers.yaml.")
 @click.option(
@@ -77,8 +81,10 @@ def run(**options: Any) -> None:
 
     console = console_of(options)
     if options["deidentify"]:
-        from burden.write import pseudonym_key
+        from burden.write import check_out, pseudonym_key
 
+        check_key(options["key"])
+        check_out(options["out"], force=options["force"])  # no key is made for a run that cannot be
         _, news = pseudonym_key(options["key"])
         if news:
             console.note(news)
@@ -86,6 +92,24 @@ def run(**options: Any) -> None:
         case = run_job(Job(**options), progress)
     if console.json or not console.quiet:
         console.result(case_record(case), summary(case, options["out"]))
+
+
+def check_key(key: Path | None) -> None:
+    """Refuse a key file that holds no text.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or not text.
+    """
+    hint = "Name a text file with a long secret, or a new file and one is made."
+    if key is not None and key.is_dir():
+        raise UsageError("a folder, not a key file.", where=key, hint=hint)
+    try:
+        if key is not None and key.exists():
+            key.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError("the key is not a text.", where=key, hint=hint) from error
 
 
 @click.command()
@@ -107,14 +131,14 @@ def series(**options: Any) -> None:
 @click.argument("case_file", metavar="CASE", type=FILE)
 @click.option(
     "--min-flr",
-    type=click.FloatRange(0, 100),
+    type=Finite(0, 100),
     default=30.0,
     show_default=True,
     help="Liver remnant that has to stay, % of (total liver - tumor).",
 )
 @click.option(
     "--max-ablation-mm",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=30.0,
     show_default=True,
     help="Longest lesion that may be ablated.",
@@ -134,7 +158,8 @@ def plan(
 
     console = console_of(options)
     removed = None if remove is None else parse_segments(remove)
-    case = read_case(case_file)
+    with reading_records(case_file):
+        case = read_case(case_file)
     if removed is not None:
         left = remnant_without(case.facts, case.lesions, removed, min_flr)
         console.result(left, remnant_page(left))
@@ -149,7 +174,7 @@ def plan(
 @click.argument("studies", type=FILE, nargs=-1, required=True, metavar="BASE FOLLOWUP...")
 @click.option(
     "--weeks",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     multiple=True,
     help="Time since BASE; once for each study after it.",
 )
@@ -161,10 +186,10 @@ def plan(
 )
 @click.option(
     "--nadir-mm",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     help="Smallest sum of diameters of the same targets so far, if studies lie between.",
 )
-@click.option("--out", "-o", type=FILE, help="New folder for compare.json and compare.png.")
+@click.option("--out", "-o", type=OUT, help="New folder for compare.json and compare.png.")
 @common
 def compare(studies: tuple[Path, ...], out: Path | None, **options: Any) -> None:
     """Compare finished studies of one patient in order of time, each a case.json or its folder.
@@ -178,7 +203,9 @@ def compare(studies: tuple[Path, ...], out: Path | None, **options: Any) -> None
     console = console_of(options)
     if out is not None:
         check_out(out)
-    record = compare_all([open_finished(path) for path in studies], **options)
+    with reading_records(*studies):
+        finished = [open_finished(path) for path in studies]
+    record = compare_all(finished, **options)
     if out is not None:
         write_comparison(record, out)
     console.result(record, comparison_page(record))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from burden.cli.options import FILE, common, console_of
+from burden.cli.options import OUT, common, console_of
 
 
 @click.command()
@@ -38,6 +39,7 @@ def models(**options: Any) -> None:
 @common
 def doctor(**options: Any) -> None:
     """Check that everything this machine needs is there."""
+    from burden.console import fail
     from burden.doctor import check_all
     from burden.errors import ModelError
     from burden.summary import check_table
@@ -47,16 +49,17 @@ def doctor(**options: Any) -> None:
     console.result(checks, check_table(checks))
     broken = [c["what"] for c in checks if c["state"] == "broken"]
     if broken:
-        raise ModelError("something is broken.", where=", ".join(broken))
+        error = ModelError("something is broken.", where=", ".join(broken))
+        sys.exit(fail(error, as_json=False))  # the result is out already, and is the only JSON
 
 
 @click.command()
 @click.argument("spec")
-@click.option("--out", "-o", type=FILE, required=True, help="Folder for image, DICOM series and truth.")
+@click.option("--out", "-o", type=OUT, required=True, help="Folder for image, DICOM series and truth.")
 @common
 def phantom(**options: Any) -> None:
     """Make a digital liver from SPEC: a YAML file, or the name of a shipped one."""
-    from burden.errors import OutputError
+    from burden.errors import InputError, OutputError
     from burden.phantom import load_spec, write_phantom
     from burden.resources import shipped
 
@@ -64,7 +67,14 @@ def phantom(**options: Any) -> None:
     if options["out"].exists():
         raise OutputError("exists already.", where=options["out"], hint="Give a new folder.")
     named = shipped("configs", "phantoms", options["spec"] + ".yaml")
-    spec = load_spec(named if named.exists() else Path(options["spec"]))
+    path = named if named.exists() else Path(options["spec"])
+    if not path.is_file():
+        shipped_ones = ", ".join(
+            sorted(one.stem for one in shipped("configs", "phantoms").glob("*.yaml"))
+        )
+        hint = f"Give a YAML file, or one of: {shipped_ones}."
+        raise InputError("no such phantom.", where=path, hint=hint)
+    spec = load_spec(path)
     write_phantom(spec, options["out"])
     console.result(
         {"out": str(options["out"])}, f"{options['out']}: image, dicom/, truth/ and truth.json"

@@ -15,7 +15,7 @@ from typing import Any
 from burden.errors import BurdenError, InputError, RuleError
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.read.units import converted
-from burden.vocabulary import Entry, vocabulary
+from burden.vocabulary import PLACES, Entry, vocabulary
 
 MAX_BYTES = 2**18
 _KEYS = {"value", "low", "high", "unit", "note"}
@@ -121,9 +121,7 @@ def fact_of(key: str, value: Any, where: str, source: str) -> Fact:
     """
     entry = vocabulary().find(key)
     if entry is None or "<" in key:
-        close = difflib.get_close_matches(key, list(vocabulary().entries), n=1)
-        hint = f"Did you mean {close[0]}?" if close else "configs/facts.yaml lists all facts."
-        raise RuleError(f"no fact is called {key!r}.", where=where, hint=hint)
+        raise RuleError(f"no fact is called {key!r}.", where=where, hint=_nearest(key))
     note = ""
     if isinstance(value, dict):
         unknown = {str(k) for k in value} - _KEYS
@@ -138,6 +136,15 @@ def fact_of(key: str, value: Any, where: str, source: str) -> Fact:
         return Fact(key, entry.everything, entry.unit, source, note=note)
     known = _choice(entry, value, where) if entry.options else _number(entry, value, where)
     return Fact(key, known, entry.unit, source, note=note)
+
+
+def _nearest(key: str) -> str:
+    close = difflib.get_close_matches(key, list(vocabulary().entries), n=1)
+    if not close:
+        return "configs/facts.yaml lists all facts."
+    places = [p for p in PLACES if f"<{p}>" in close[0]]
+    told = "".join(f" <{p}> is one of {', '.join(PLACES[p])}." for p in places)
+    return f"Did you mean {close[0]}?{told}"
 
 
 def _choice(entry: Entry, value: Any, where: str) -> Choice:
@@ -178,6 +185,9 @@ def _number(entry: Entry, value: Any, where: str) -> Interval:
     high = math.inf if high is None else high
     if low > high:
         raise RuleError(f"{entry.id}: low {low:g} is above high {high:g}.", where=where)
+    if entry.whole and math.isfinite(low) and math.isfinite(high) and math.ceil(low) > math.floor(high):
+        said = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        raise RuleError(f"{entry.id}: {said} holds no whole number.", where=where, hint="It is a count.")
     return Interval(low, high)
 
 
@@ -199,7 +209,7 @@ def _plain(entry: Entry, value: Any, unit: str, where: str) -> float | None:
     if not low <= number <= high:
         shown = f"{number:g} {entry.unit}" + ("" if unit == entry.unit else f" ({value:g} {unit})")
         raise RuleError(
-            f"{entry.id}: {shown} is outside the plausible range {low:g} to {high:g} {entry.unit}.",
+            f"{entry.id}: {shown} is outside the plausible range {entry.plausible}.",
             where=where,
             hint="Check the value and its unit.",
         )

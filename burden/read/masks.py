@@ -17,6 +17,9 @@ from burden.read.nifti import load
 from burden.read.seg import read_seg
 
 MAX_LABELS = 65_535
+_FLAT = 0.6  # a rounded end halves its area, or more, from the second last layer to the last one
+_DEEP = 4  # layers; of what is thinner the shape of an end cannot be told
+_LEAST_MM2 = 50.0
 
 
 def checked_mask(path: Path, grid: Grid) -> tuple[Labels, tuple[Finding, ...]]:
@@ -54,7 +57,8 @@ def checked_mask(path: Path, grid: Grid) -> tuple[Labels, tuple[Finding, ...]]:
             where=path,
             hint="Give the mask drawn on this series.",
         )
-    return Labels(moved, grid, names), _said(data, own, moved, grid, path.name)
+    said = (*_said(data, own, moved, grid, path.name), *_cut(data, own, grid, path.name))
+    return Labels(moved, grid, names), said
 
 
 def _said(
@@ -70,6 +74,52 @@ def _said(
         f"{before:.4g} mL became {after:.4g} mL."
     )
     return (Finding("mask-resampled", "warning" if after < 0.98 * before else "info", text),)
+
+
+def _cut(data: NDArray[Any], own: Grid, grid: Grid, name: str) -> tuple[Finding, ...]:
+    """Whether the mask ends flat at a face of its own grid, where the image goes on.
+
+    A mask may be stored in the box that just holds it, as DICOM SEG is without its empty frames;
+    then it ends there because it is over, and its last layers are small.
+    """
+    area = 0.0
+    for axis in range(3):
+        layers = np.moveaxis(data, axis, 0)
+        mm2 = own.voxel_ml * 1000.0 / own.spacing[axis]
+        for end, ordered in ((-1, layers), (own.shape[axis], layers[::-1])):
+            flat = _flat_end(ordered[:_DEEP] > 0, _LEAST_MM2 / mm2)
+            if flat is None:
+                continue
+            index = np.insert(np.argwhere(flat), axis, end, axis=1)
+            beyond = grid.index(own.world(index))  # one voxel outside the mask's grid
+            inside = ((beyond > -0.5) & (beyond < np.array(grid.shape) - 0.5)).all(axis=1)
+            area = max(area, float(np.count_nonzero(inside)) * mm2)
+    if area < _LEAST_MM2:
+        return ()
+    text = (
+        f"The mask {name} ends flat, {area / 100:.3g} cm2 wide, at the edge of its own grid, where the "
+        "image goes on: it may be only a part, and numbers that rest on it are then wrong."
+    )
+    return (Finding("mask-cut", "warning", text),)
+
+
+def _flat_end(layers: NDArray[np.bool_], least: float) -> NDArray[np.bool_] | None:
+    """Of the first layer, the patches that go on through the next ones hardly any wider."""
+    from scipy.ndimage import label
+
+    if len(layers) < _DEEP or np.count_nonzero(layers[0]) < least:
+        return None
+    first, patches = label(layers[0])
+    second, _ = label(layers[1])
+    flat = np.zeros(first.shape, dtype=np.bool_)
+    for number in range(1, patches + 1):
+        patch = first == number
+        under = np.setdiff1d(second[patch], [0])
+        wider = np.count_nonzero(np.isin(second, under))
+        deep = all(layer[patch].any() for layer in layers[1:])
+        if deep and np.count_nonzero(patch) > max(_FLAT * wider, least):
+            flat |= patch
+    return flat if flat.any() else None
 
 
 def _from_nifti(file: Path, path: Path) -> tuple[NDArray[np.unsignedinteger], Grid]:

@@ -96,8 +96,14 @@ _WANTED = "Give a folder, file or zip of DICOM CT or MR images, or a NIfTI file.
 
 
 def _walk(folder: Path) -> list[Entry]:
+    def refuse(error: OSError) -> None:
+        hint = "Ask for permission to read it, or give another folder."
+        raise InputError(
+            f"cannot be read: {error.strerror}.", where=error.filename, hint=hint
+        ) from error
+
     found = []
-    for base, folders, names in os.walk(folder):
+    for base, folders, names in os.walk(folder, onerror=refuse):  # else it would just look empty
         folders.sort()
         for name in sorted(names):
             file = Path(base, name)

@@ -6,10 +6,14 @@ Each case becomes ``<id>_ct`` (int16 HU) and ``<id>_label`` (uint8,
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
+
+from burden.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,27 +30,47 @@ def pack_folder(folder: Path, target: Path, spacing_mm: float = 2.0) -> Path:
 
     Raises
     ------
-    FileNotFoundError
-        If the folder holds no such pair.
+    InputError
+        If the folder holds no such pair, or one that cannot be read.
     """
+    from nibabel.filebasedimages import ImageFileError
+
     arrays: dict[str, NDArray[Any]] = {"spacing_mm": np.array(spacing_mm)}
     for ct_path in sorted(folder.glob("*_ct.nii.gz")):
         label_path = ct_path.with_name(ct_path.name.replace("_ct.nii.gz", "_label.nii.gz"))
         if label_path.exists():
             case = ct_path.name.removesuffix("_ct.nii.gz")
-            arrays[f"{case}_ct"], arrays[f"{case}_label"] = _pack_case(ct_path, label_path, spacing_mm)
+            try:
+                packed = _pack_case(ct_path, label_path, spacing_mm)
+            except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
+                raise InputError(f"this pair cannot be read ({error}).", where=ct_path) from error
+            arrays[f"{case}_ct"], arrays[f"{case}_label"] = packed
     if len(arrays) == 1:
-        raise FileNotFoundError(f"no *_ct.nii.gz with a *_label.nii.gz beside it in {folder}")
+        hint = "Give the folder that holds them, or a pack made from one."
+        raise InputError("no *_ct.nii.gz with a *_label.nii.gz beside it here.", where=folder, hint=hint)
     target.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(target, **arrays)  # type: ignore[arg-type]  # ** taken for allow_pickle
     return target
 
 
 def load_pack(path: Path) -> dict[str, tuple[NDArray[np.int16], NDArray[np.uint8]]]:
-    """Case id -> (HU, classes), both (left, back, head)."""
-    with np.load(path, allow_pickle=False) as pack:
-        cases = sorted(name.removesuffix("_ct") for name in pack.files if name.endswith("_ct"))
-        return {case: (pack[f"{case}_ct"], pack[f"{case}_label"]) for case in cases}
+    """Case id -> (HU, classes), both (left, back, head).
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or no pack.
+    """
+    hint = "Make it again from the folder of its cases."
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as pack:
+            cases = sorted(name.removesuffix("_ct") for name in pack.files if name.endswith("_ct"))
+            found = {case: (pack[f"{case}_ct"], pack[f"{case}_label"]) for case in cases}
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+        raise InputError(f"not a readable pack ({error}).", where=path, hint=hint) from error
+    if not found:
+        raise InputError("this pack holds no case.", where=path, hint=hint)
+    return found
 
 
 def _pack_case(

@@ -103,7 +103,7 @@ def read_settings(path: Path) -> Settings:
         raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         stages = tuple(_stage(name, dict(block)) for name, block in raw["stages"].items())
         return Settings(tuple(raw["held_out"]), stages)
-    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"the training settings cannot be used ({error}).", where=path) from error
 
 

@@ -34,7 +34,13 @@ def check_out(out: Path, *, force: bool = False) -> None:
     OutputError
         If ``out`` exists and may not be replaced, or its parent cannot be written to.
     """
-    out = out.resolve()
+    try:
+        _check_place(out.resolve(), force=force)
+    except OSError as error:
+        raise _refusal(error, out) from error
+
+
+def _check_place(out: Path, *, force: bool) -> None:
     if out.is_dir() and not any(out.iterdir()):
         pass  # an empty folder holds nothing to lose
     elif out.is_dir():
@@ -48,10 +54,15 @@ def check_out(out: Path, *, force: bool = False) -> None:
     anchor = next((p for p in out.parents if p.exists()), out)
     if not anchor.is_dir():
         raise _refusal(NotADirectoryError(errno.ENOTDIR, ""), anchor)
+    (anchor / _part_of(out).name).exists()  # this name is longer than that of OUT, and may be too long
     try:  # asking for permissions is not enough: root has them all, even where nothing can be made
         Path(tempfile.mkdtemp(prefix=".burden-", dir=anchor)).rmdir()
     except OSError as error:
         raise _refusal(error, anchor) from error
+
+
+def _part_of(out: Path) -> Path:
+    return out.parent / f".{out.name}.{os.getpid()}.part"
 
 
 @contextmanager
@@ -65,10 +76,10 @@ def whole_or_nothing(out: Path, *, force: bool = False) -> Iterator[Path]:
     OutputError
         If ``out`` may not be replaced, or the system refuses to write.
     """
-    out = out.resolve()
     check_out(out, force=force)
+    out = out.resolve()
     made = [p for p in out.parents if not p.exists()]
-    part = out.parent / f".{out.name}.{os.getpid()}.part"
+    part = _part_of(out)
     try:
         part.mkdir(parents=True)
         yield part

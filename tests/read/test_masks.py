@@ -181,6 +181,44 @@ def test_a_mask_cut_by_the_image_is_said(study, labels, tmp_path):
     assert [(f.code, f.severity) for f in findings] == [("mask-resampled", "warning")]
 
 
+@pytest.mark.parametrize(
+    ("box", "cut"),
+    [
+        (((0, 0, 0), (40, 36, 12)), True),  # the upper half is missing
+        (((0, 0, 12), (40, 36, 30)), True),
+        (((0, 17, 0), (40, 36, 30)), True),
+        (((0, 0, 0), (40, 36, 28)), False),  # a smaller grid that holds it all
+        (((5, 5, 3), (36, 32, 24)), False),  # the box that just holds it
+    ],
+)
+@pytest.mark.parametrize("turn", [False, True])
+def test_a_mask_cut_by_its_own_grid_is_said(tmp_path, box, cut, turn):
+    """An ellipsoid of 15 x 13 x 10 voxels; with `turn` its grid lies the other way round."""
+    grid = Grid.from_axes((40, 36, 30), (2.0, 2.0, 3.0), (0.0, 0.0, 0.0), np.eye(3))
+    at = np.moveaxis(np.indices(grid.shape), 0, -1)
+    ball = (((at - [20, 18, 13]) / [15.2, 13.2, 10.2]) ** 2).sum(-1) < 1
+    part, values = grid.crop(*box), ball[tuple(slice(a, b) for a, b in zip(*box, strict=True))]
+    if turn:
+        part, values = (
+            part.reorder((2, 0, 1), (True, False, True)),
+            np.flip(values.transpose(2, 0, 1), (0, 2)),
+        )
+    path = save(tmp_path / "m.nii", values.astype(np.uint8), part)
+    _, findings = checked_mask(path, grid)
+    assert [(f.code, f.severity) for f in findings] == [("mask-cut", "warning")] * cut
+    smaller = grid.crop(*box)  # an image that ends there too has its own way of saying so
+    assert "mask-cut" not in [f.code for f in checked_mask(path, smaller)[1]]
+
+
+def test_a_thin_lesion_in_a_tight_box_is_not_called_cut(tmp_path):
+    grid = Grid.from_axes((40, 36, 30), (1.0, 1.0, 5.0), (0.0, 0.0, 0.0), np.eye(3))
+    values = np.ones((12, 12, 3), np.uint8)
+    path = save(
+        tmp_path / "m.nii", np.pad(values, ((3, 3), (3, 3), (0, 0))), grid.crop((3, 3, 9), (21, 21, 12))
+    )
+    assert checked_mask(path, grid)[1] == ()
+
+
 def test_a_mask_elsewhere_is_refused(study, labels, tmp_path):
     _, volume = study
     away = volume.grid.affine.copy()

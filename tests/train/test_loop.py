@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from burden.errors import UsageError
+from burden.errors import InputError, UsageError
 from burden.segment.bundle import Calibration, load_network, read_bundle
 from burden.segment.network import CLASS_NAMES, build, folded_unet
 from burden.train import calibrate, curve, export, loop, settings
@@ -241,7 +241,7 @@ def test_pack_turns_to_left_back_head(tmp_path: Path) -> None:
         assert np.array_equal(one, other)
     assert cases["a"][1][:4].all()
     assert not cases["a"][1][4:].any()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match="beside it"):
         pack_folder(tmp_path / "nothing", tmp_path / "x.npz")
 
 
