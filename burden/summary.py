@@ -201,24 +201,32 @@ def plan_page(planned: Planned) -> Group:
     answers = [
         f"{a['question']}: {a['answer']}"
         + ("" if a["p"] is None else f", P = {a['p']:.0%}")
-        + ("" if a["plan"] is None else f" ({a['plan']})")
+        + ("" if a["plan"] is None else f" ({'; '.join(filter(None, (a['plan'], a['caveat'])))})")
         for a in planned.answers
     ]
+    doubts = sorted(
+        {f"Some plans treat lesions there: {p['caveat']}." for p in planned.plans if p["caveat"]}
+    )
     note = f"{planned.searched} plans searched. Weeks: at a growth of 2 points of FLR % a week."
-    return Group(*answers, table, note, "", _minima_table(planned), RESEARCH_USE)
+    return Group(*answers, table, *doubts, note, "", _minima_table(planned), RESEARCH_USE)
 
 
 def remnant_page(left: Mapping[str, Any]) -> Group:
     """The remnant of one set of segments."""
-    if left["why_not"]:
+    if "flr_ml" not in left:
         return Group(f"Not known: {left['why_not']}.")
+    cleared = (
+        f"what is cleared is not known: {left['why_not']}."
+        if left["debulked_percent"] is None
+        else f"cleared {left['debulked_percent']:.1f} % of the tumor, "
+        f"{left['residual_lesions']} lesions stay."
+    )
     ends, p = left["flr_percent_90"], left["p_flr_enough"]
     span = "" if ends is None else f"  (90 % range {ends[0]:.1f} to {ends[1]:.1f} %)"
     sizes = [(left["sflr_percent"], "Vauthey"), (left["sflr_urata_percent"], "Urata")]
     odd = "" if left["anatomical"] else "  Not a set that can be removed by the rule of this program."
     return Group(
-        f"Without {left['name']}: cleared {left['debulked_percent']:.1f} % of the tumor, "
-        f"{left['residual_lesions']} lesions stay.{odd}",
+        f"Without {left['name']}: {cleared}{odd}",
         f"FLR {left['flr_ml']:.0f} mL, {left['flr_percent']:.1f} % of (total liver - tumor){span}"
         + ("" if p is None else f", P(>= {left['min_flr_percent']:g} %) {p:.0%}"),
         *(f"sFLR {share:.1f} % ({formula})" for share, formula in sizes if share is not None),

@@ -80,7 +80,7 @@ def plans_of(case: Case) -> Plans | None:
         "liver without tumor is to stay. Anatomy, vessels and the patient are for the surgeon to judge."
     )
     answers = tuple(_answer(one, plans, least) for one in case.planned.get("answers", ()))
-    notes = (*_staged(case), *_minima(case), note)
+    notes = (*_caveats(plans), *_staged(case), *_minima(case), note)
     return Plans(answers, rows, _points(plans), tuple(front), least / 100, notes)
 
 
@@ -135,6 +135,18 @@ def _answer(answer: Mapping[str, Any], plans: Sequence[Plan], least: float) -> t
 
 def _question(target: float, least: float) -> str:
     return f"Clear at least {target:g} % of the tumor and keep at least {least:g} % of the liver?"
+
+
+def _caveats(plans: Sequence[Plan]) -> list[str]:
+    """What is not known of lesions that a plan would ablate or wedge, and in which plans."""
+    by: dict[str, list[str]] = {}
+    for n, plan in enumerate(plans, start=1):
+        if plan.get("caveat"):
+            by.setdefault(plan["caveat"], []).append(str(n))
+    return [
+        f"Plan{'s' if len(n) > 1 else ''} {', '.join(n)}: {text}; close to it nothing is ablated."
+        for text, n in by.items()
+    ]
 
 
 def _staged(case: Case) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from rich.console import Console, Group
 
 from burden.errors import UsageError
 from burden.facts import ANYTHING, Fact, Facts, Interval
@@ -20,6 +22,7 @@ from burden.plan.choose import choose, clearable, flr_percent, front, p_enough
 from burden.plan.custom import parse_segments, remnant_without
 from burden.plan.search import MARGIN_MM, search
 from burden.plan.table import table_of
+from burden.summary import remnant_page
 
 POINT = (0.0, 0.0, 0.0)
 HEALTHY = [40.0, 120.0, 130.0, 200.0, 220.0, 200.0, 230.0, 260.0]
@@ -360,6 +363,24 @@ def test_no_share_is_cleared_of_tumor_that_was_not_all_seen() -> None:
     assert (left["debulked_percent"], left["residual_lesions"]) == (None, None)
     assert left["why_not"] == why == make_plans(facts_of(rows) | Facts([lost]), rows).why_not
     assert left["flr_percent"] == pytest.approx(100 * sum(HEALTHY[:4]) / sum(HEALTHY), abs=0.01)
+
+
+def printed(page: Group) -> str:
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(page)
+    return console.export_text()
+
+
+def test_a_page_says_what_is_known_of_a_remnant_and_why_the_rest_is_not() -> None:
+    rows = [lesion(1, 20.0, {5: 1.0})]
+    facts = facts_of(rows)
+    known = remnant_without(facts, rows, frozenset({5, 6, 7, 8}))
+    assert f"cleared {known['debulked_percent']:.1f} %" in printed(remnant_page(known))
+    open_ended = known | {"debulked_percent": None, "residual_lesions": None, "why_not": "overlooked"}
+    page = printed(remnant_page(open_ended))
+    assert "what is cleared is not known: overlooked" in page
+    assert f"FLR {known['flr_ml']:.0f} mL" in page
+    assert "Not known: " in printed(remnant_page(remnant_without(Facts(), rows, frozenset({7}))))
 
 
 def test_the_remnant_of_any_set_of_segments() -> None:
