@@ -67,7 +67,10 @@ def _row(c: CriterionResult) -> str:
     if c.margin is not None and c.answer is not Answer.YES:
         side = "short of" if c.margin < 0 else "inside"
         said.append(f"{with_unit(float(f'{abs(c.margin):.2g}'), c.unit)} {side} the limit")
-    return f"{c.text} ({', '.join(said)})" if said else c.text
+    # A criterion stands in the way by being missed, a contraindication by being there.
+    there = {Answer.YES: "contraindication, ", Answer.UNKNOWN: "possible contraindication, "}
+    kind = there.get(c.answer, "") if c.kind == "contraindication" else ""
+    return f"{kind}{c.text} ({', '.join(said)})" if said else f"{kind}{c.text}"
 
 
 def value_text(fact: Fact | None) -> str:

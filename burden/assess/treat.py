@@ -159,9 +159,10 @@ def _by_plan(book: RuleBook, facts: Facts, plans: Sequence[Plan]) -> Iterator[st
             done = "removed or ablated" if plan["ablated_lesions"] else "removed"
             p = plan.get("p_flr_enough")
             sure = "" if p is None else f", P {100 * p:.0f} %"
+            caveat = f" But {plan['caveat']}." if plan.get("caveat") else ""
             yield (
                 f"With the plan {plan['name']}: would be met ({plan['debulked_percent']:.4g} % of the "
-                f"tumor {done}, {plan['flr_percent']:.3g} % of the liver left{sure})."
+                f"tumor {done}, {plan['flr_percent']:.3g} % of the liver left{sure}).{caveat}"
             )
             return
 

@@ -34,6 +34,7 @@ HIDING_CODES = (BLIND_CODE, "lesions-overlooked")
 _LOST = (
     "tumor.burden*",
     "tumor.viable_burden",
+    "tumor.*_fraction",
     "flr.*",
     "debulk.*",
     "frilling.*",

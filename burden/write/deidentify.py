@@ -155,7 +155,7 @@ def pseudonym_key(path: Path | None) -> tuple[bytes, str]:
     Raises
     ------
     UsageError
-        If it is too short to be secret.
+        If it is too short to be secret, or no text file.
     OutputError
         If a new one cannot be stored.
     """
@@ -165,7 +165,10 @@ def pseudonym_key(path: Path | None) -> tuple[bytes, str]:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         path = home / "liver-burden" / "pseudonym.key"
     if path.exists():
-        return _checked_key(path.read_text(encoding="utf-8"), str(path)), ""
+        try:
+            return _checked_key(path.read_text(encoding="utf-8"), str(path)), ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError("the pseudonym key is not a readable text file.", where=path) from error
     key = secrets.token_hex(32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,10 @@ def read_case(path: Path) -> Case:
     if problem is not None:
         place = "/".join(str(part) for part in problem.absolute_path) or "the top level"
         raise InputError(f"case.json is not valid at {place}.", where=path, hint=_AGAIN)
-    return _case(record)
+    try:
+        return _case(record)
+    except (ValueError, TypeError) as error:  # a low above a high, a word among numbers
+        raise InputError(f"not a sound case.json ({error}).", where=path, hint=_AGAIN) from error
 
 
 def _case(record: Json) -> Case:

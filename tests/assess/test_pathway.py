@@ -9,6 +9,7 @@ import pytest
 
 from burden.answer import Answer
 from burden.assess import assess, load_books, pathway
+from burden.assess.explain import explain
 from burden.assess.pathway import ORDER
 from burden.case import Assessment, CriterionResult
 from burden.facts import Facts
@@ -66,6 +67,13 @@ def test_a_carcinoma_rules_out_by_being_there(make_facts: Make) -> None:
     first, second = found.options[0].because
     assert first.startswith("not met: Well-differentiated")
     assert second.startswith("present: Neuroendocrine carcinoma")
+
+
+def test_sentences_tell_what_is_missed_from_what_is_there(make_facts: Make) -> None:
+    (found,) = assess(make_facts({"tumor.grade": "NEC"}), load_books(["resection.curative"]))
+    (decided,) = (s for s in explain(found) if s.startswith("Decided by"))
+    assert "contraindication, Neuroendocrine carcinoma" in decided
+    assert "contraindication, Well-differentiated" not in decided
 
 
 def test_what_informs_is_no_option() -> None:

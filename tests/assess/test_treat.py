@@ -176,6 +176,11 @@ def test_a_plan_that_clears_the_liver_opens_curative_resection(make_facts: Make)
     (then,) = with_treatment((now,), facts, CURATIVE, (), [PLAN])
     assert [s for s in then.what_if if s.startswith("With the plan right hepatectomy")]
     assert not [s for s in then.what_if if "weeks" in s]  # no plan clears all: growth is no use
+    doubtful = PLAN | {"caveat": "the distance of lesion 2 to the hilum is not known"}
+    (then,) = with_treatment((now,), facts, CURATIVE, (), [doubtful])
+    assert [
+        s for s in then.what_if if s.endswith("But the distance of lesion 2 to the hilum is not known.")
+    ]
 
 
 def test_growth_in_milliliters_and_weeks(make_facts: Make) -> None:

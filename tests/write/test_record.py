@@ -130,6 +130,17 @@ def test_a_foreign_file_is_one_line(text: str, tmp_path: Path) -> None:
     assert "case.json" in str(caught.value)
 
 
+def test_a_record_that_contradicts_itself_is_one_line(
+    case_of: Callable[[str], Case], tmp_path: Path
+) -> None:
+    record = json.loads(json.dumps(case_record(case_of("bilobar"))))
+    fact = record["facts"]["liver.volume"]
+    fact["low"], fact["high"] = 900.0, 100.0
+    (tmp_path / "case.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(InputError, match=r"not a sound case\.json"):
+        read_case(tmp_path)
+
+
 def test_no_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no case\.json here"):
         read_case(tmp_path)
