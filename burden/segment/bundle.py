@@ -66,8 +66,6 @@ class Calibration:
     lesion_share
         A voxel of the liver is lesion where this share of its probability of being liver or lesion is
         lesion's.
-    outer_share
-        The same for voxels connected to a large lesion (`burden.segment.outline`).
     least_chance
         Components less likely to be lesions are left out.
     total_errors
@@ -79,7 +77,6 @@ class Calibration:
     lesion_boundary_sd_mm: float
     lesion_existence: tuple[float, float, float]
     lesion_share: float = 0.5
-    outer_share: float = 0.5
     least_chance: float = 0.5
     total_errors: tuple[tuple[float, float, float], ...] = ()
 
@@ -241,7 +238,6 @@ def _calibration(block: dict[str, Any]) -> Calibration:
         lesion_boundary_sd_mm=float(block["lesion_boundary_sd_mm"]),
         lesion_existence=(intercept, probability, volume),
         lesion_share=float(block.get("lesion_share", 0.5)),
-        outer_share=float(block.get("outer_share", block.get("lesion_share", 0.5))),
         least_chance=float(block.get("least_chance", 0.5)),
         total_errors=tuple(
             (float(burden), float(count), float(largest))

@@ -24,7 +24,6 @@ from burden.segment.intensity import (
     normalise_mr,
     relative_to_liver,
 )
-from burden.segment.outline import outline
 from burden.segment.sampling import from_upright, to_upright
 from burden.segment.survey import (
     LEAST_ML,
@@ -42,7 +41,7 @@ from burden.segment.survey import (
     look_round,
     structures_of,
 )
-from burden.segment.trust import UNSOUND_ON_MR, misses
+from burden.segment.trust import UNSOUND_ON_MR, likely, misses
 from burden.segment.windows import slide
 
 if TYPE_CHECKING:
@@ -252,11 +251,14 @@ class BundleSegmenter:
         liver = filled(liver)
         if liver.sum() * volume.grid.voxel_ml < LEAST_ML:
             return self._nothing(volume)
-        lesions, lesion, left_out = outline(
-            liver & named, lesion, whole, self.bundle.calibration, volume.grid.voxel_ml
-        )
         probability = np.zeros(volume.grid.shape, np.float16)
         probability[native_box] = np.where(liver, lesion, 0)
+        lesions, left_out = likely(
+            liver & named & (lesion > self.bundle.calibration.lesion_share * whole),
+            lesion,
+            self.bundle.calibration,
+            volume.grid.voxel_ml,
+        )
         findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(self.bundle.lesion_recall)
         placed = _placed(liver, native_box, volume.grid, {1: "liver"})
         progress("decide", 1.0)

@@ -17,8 +17,8 @@ import numpy as np
 from burden.segment.bundle import Calibration, read_bundle
 from burden.segment.monai_bundle import BundleSegmenter, filled
 from burden.segment.network import CLASS_NAMES
-from burden.segment.outline import outline
 from burden.segment.survey import largest_component
+from burden.segment.trust import likely
 from burden.train.lesions import LESION, LIVER
 from burden.train.settings import read_settings
 from burden.train.trials import SPACING_MM, Trial, trials
@@ -91,14 +91,12 @@ def calibrate(pack: Path, bundle_folder: Path, *, repeats: int = 6, seed: int = 
         lesion_share=share,
         least_chance=fit_least_chance(components, existence),
     )
-    fitted = replace(fitted, outer_share=fit_outer_share(seen, fitted))
     offsets = [_offsets(_name(one, temperature), fitted) for one in seen]
     sound = [pair for pair in offsets if pair is not None]
     return {
         "calibration": {
             "temperature": fitted.temperature,
             "lesion_share": fitted.lesion_share,
-            "outer_share": fitted.outer_share,
             "liver_boundary_sd_mm": _spread([liver for liver, _ in sound]),
             "lesion_boundary_sd_mm": _spread([lesion for _, lesion in sound]),
             "lesion_existence": existence.tolist(),
@@ -217,23 +215,6 @@ def _lesion_dice(seen: Seen, temperature: float, share: float) -> float:
     return _dice(chosen, seen.truth == LESION)
 
 
-def fit_outer_share(seen: list[Seen], fitted: Calibration) -> float:
-    """Share from which a voxel joins a large lesion beside it: that with the least error of burden."""
-    diseased = [_name(one, fitted.temperature) for one in seen if (one.truth == LESION).any()]
-    shares = [share for share in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4) if share < fitted.lesion_share]
-    shares.append(fitted.lesion_share)
-    errors = []
-    for share in shares:
-        drawn = [_drawn(one, replace(fitted, outer_share=share)) for one in diseased]
-        off = [
-            lesions.sum() / max(1, one.liver.sum())
-            - one.true_lesions.sum() / max(1, one.true_liver.sum())
-            for one, lesions in zip(diseased, drawn, strict=True)
-        ]
-        errors.append(np.mean(np.square(off)))
-    return shares[int(np.argmin(errors))]
-
-
 @dataclass(frozen=True, eq=False)
 class _Named:
     """Probabilities of one image, decided as the back end decides.
@@ -274,7 +255,8 @@ def _name(seen: Seen, temperature: float) -> _Named:
 
 def _drawn(one: _Named, fitted: Calibration) -> NDArray[np.bool_]:
     """The lesions as the back end draws them."""
-    return outline(one.allowed, one.lesion, one.whole, fitted, VOXEL_ML)[0]
+    found = one.allowed & (one.lesion > fitted.lesion_share * one.whole)
+    return likely(found, one.lesion, fitted, VOXEL_ML)[0]
 
 
 def _offsets(one: _Named, fitted: Calibration) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from burden.errors import InputError, UsageError
-from burden.segment.bundle import Calibration, load_network, read_bundle
+from burden.segment.bundle import load_network, read_bundle
 from burden.segment.network import CLASS_NAMES, build, folded_unet
 from burden.train import calibrate, curve, export, loop, settings
 from burden.train.loss import HEAVIEST, LARGE_MM, lesion_weights, segmentation_loss
@@ -320,21 +320,6 @@ def test_the_share_that_makes_the_best_lesions_is_taken() -> None:
     assert calibrate.fit_share([seen], 1.0) in (0.25, 0.3, 0.35, 0.4)
     logits[LESION] = np.where(truth == LESION, 1.0, -0.15)
     assert calibrate.fit_share([seen], 1.0) == 0.5
-
-
-def test_outskirts_of_a_large_lesion_are_taken_as_far_as_makes_the_burden_right() -> None:
-    i, j, k = np.indices((48, 48, 48)) - 23.5
-    away = np.sqrt(i**2 + j**2 + k**2)
-    truth = np.where(away < 16, LESION, LIVER).astype(np.uint8)
-    # sure of the middle (51 mL of 137), in doubt (0.27) about the rest of it, not about the liver
-    chance = np.where(away < 11.5, 0.95, np.where(away < 16, 0.27, 0.03))
-    logits = np.full((3, *truth.shape), -20.0, np.float16)
-    logits[LESION], logits[LIVER] = np.log(chance / (1 - chance)), 0.0
-    fitted = Calibration(1.0, 0.0, 0.0, (-5.0, 10.0, 0.0), 0.5, 0.5, 0.5)
-    seen = calibrate.Seen(logits, truth, [])
-    assert calibrate.fit_outer_share([seen], fitted) < 0.27
-    healthy = calibrate.Seen(logits, np.where(away < 11.5, LESION, LIVER).astype(np.uint8), [])
-    assert calibrate.fit_outer_share([healthy], fitted) > 0.27
 
 
 def test_intervals_grow_until_they_hold_the_truth_nine_times_in_ten() -> None:
