@@ -44,7 +44,7 @@ class Lesion:
     p_lesion
         Calibrated probability that this is a lesion; 1 where masks were given.
     source
-        What found it: the model with its version, as ``liver_burden_ctmr 2.3.0``; ``given masks``; a
+        What found it: the model with its version, as ``liver_burden_ctmr 2.4.0``; ``given masks``; a
         model ``..., with given masks of ...``; or ``edited by ... at ...``.
     touches_edge
         Whether it reaches the edge of the image, so that its size is a lower bound.

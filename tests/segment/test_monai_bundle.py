@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from burden.errors import ModelError
@@ -37,9 +38,12 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "configs").mkdir(parents=True)
     (folder / "models").mkdir()
     torch.manual_seed(3)
+    shipped_plan = shipped("models", "liver_burden_ctmr", "configs", "inference.yaml")
+    plan = shipped_plan.read_text(encoding="utf-8")
     hashes = {}
     for stage in ("coarse", "fine", "fine_mr"):
-        net = folded_unet(TINY, channels=1 if stage == "coarse" else 2)
+        one = yaml.safe_load(plan)["networks"][stage]
+        net = folded_unet(TINY, one["classes"], one["channels"], one.get("detail", 0))
         final = net.unet.final_conv
         with torch.no_grad():
             final.weight.mul_(3)
@@ -48,8 +52,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / "models" / f"{stage}.safetensors"
         save_file({name: value.half().contiguous() for name, value in net.state_dict().items()}, path)
         hashes[f"models/{stage}.safetensors"] = sha256_of(path)
-    shipped_plan = shipped("models", "liver_burden_ctmr", "configs", "inference.yaml")
-    plan = shipped_plan.read_text(encoding="utf-8")
     for line in plan.splitlines():
         if "features:" in line:
             plan = plan.replace(line.split("features: ")[1], str(TINY))
