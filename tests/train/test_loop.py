@@ -41,11 +41,12 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Settings of the shipped bundle with a tiny network and patch."""
+    """Settings of the shipped bundle with a tiny network, without a head, and a tiny patch."""
     plan = yaml.safe_load(loop.default_config().read_text(encoding="utf-8"))
     plan["held_out"] = ["two"]
     for block in plan["stages"].values():
         block["features"] = TINY
+        block.pop("detail", None)
         block["phases"][0]["recipe"]["patch"] = 64
     path = tmp_path_factory.mktemp("config") / "train.yaml"
     path.write_text(yaml.safe_dump(plan), encoding="utf-8")
@@ -213,6 +214,15 @@ def test_an_untrained_head_changes_nothing_and_a_trained_one_corrects_single_vox
     assert float(cells.std(dim=(1, 3, 5)).mean()) > 0.1 * float(cells.mean())
     with pytest.raises(ValueError, match="detail up to 256"):
         build("FoldedUNet", {"features": TINY, "classes": 9, "channels": 1, "detail": -1})
+
+
+def test_a_head_is_trained_from_the_first_step(pack: Path, config: Path, tmp_path: Path) -> None:
+    plan = yaml.safe_load(config.read_text(encoding="utf-8"))
+    plan["stages"]["fine"]["detail"] = 2
+    headed = tmp_path / "headed.yaml"
+    headed.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    (path,) = loop.train(pack, tmp_path / "run", steps=1, device="cpu", config=headed, stage="fine")
+    assert float(state(path)["correction.weight"].abs().sum()) > 0
 
 
 def test_fold_and_unfold_keep_places() -> None:
