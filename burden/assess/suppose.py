@@ -90,4 +90,6 @@ def _number(entry: Entry, fact_id: str, given: float | str | bool) -> float:
     if not low <= number <= high or abs(number) == float("inf"):
         between = f" from {low:g} to {high:g}" if entry.range else ""
         raise UsageError(f"`{given}` is no number{between} in {entry.unit}.", where=fact_id)
+    if entry.whole and not number.is_integer():
+        raise UsageError(f"`{given}` is no whole number.", where=fact_id, hint="It is a count.")
     return number

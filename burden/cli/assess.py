@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from burden.cli.options import FACTS, FILE, POLICY, common, console_of
-from burden.cli.record import reading_records, whole_counts
 from burden.errors import UsageError
 
 
@@ -35,9 +34,7 @@ def assess(**options: Any) -> None:
     if not options["facts"] and options["case_file"] is None:
         raise UsageError("nothing to assess.", hint="Give --facts, --case or both.")
     supposed = dict(text.partition("=")[::2] for text in options["what_if"])
-    whole_counts(supposed)
-    with reading_records(options["case_file"]):
-        case = read_case(options["case_file"]) if options["case_file"] else None
+    case = read_case(options["case_file"]) if options["case_file"] else None
     facts = case.facts if case else Facts()
     entered = [checked_facts(path) for path in options["facts"]]
     facts, findings = agreed_facts([facts, *(one for one, _ in entered)])

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from burden.cli.options import FILE, OUT, common, console_of
-from burden.cli.study import check_key, run
+from burden.cli.study import run
 
 _OWN = {"input", "out", "liver", "lesions", "segments", "series", "force", "as_json", "quiet"}
 _RUN_OPTIONS = [p for p in run.params if p.name not in _OWN]
@@ -42,6 +42,7 @@ def batch(input: Path, **options: Any) -> None:
     from burden.console import fail
     from burden.errors import InputError, OutputError, PartialBatchError
     from burden.pipeline import Job
+    from burden.write import pseudonym_key
 
     console = console_of(options)
     if not input.exists():
@@ -51,8 +52,10 @@ def batch(input: Path, **options: Any) -> None:
         raise OutputError(
             "this is a file, not a folder.", where=options["out"], hint="Choose another OUT."
         )
-    if options["deidentify"]:
-        check_key(options["key"])
+    if options["deidentify"]:  # once, before the workers: an unusable key is no fault of a case
+        _, news = pseudonym_key(options["key"])
+        if news:
+            console.note(news)
     how = {name: options.pop(name) for name in ("workers", "scheduler", "retry")}
     ended = run_batch(input, Job(input=input, **options), console, **how)
     lines = [f"{len(ended.done)} cases done, {len(ended.failed)} failed: {ended.out}"]

@@ -8,8 +8,6 @@ from typing import Any
 import click
 
 from burden.cli.options import FACTS, FILE, OUT, POLICY, SEED, Finite, common, console_of
-from burden.cli.record import reading_records
-from burden.errors import UsageError
 
 
 @click.command()
@@ -83,7 +81,6 @@ def run(**options: Any) -> None:
     if options["deidentify"]:
         from burden.write import check_out, pseudonym_key
 
-        check_key(options["key"])
         check_out(options["out"], force=options["force"])  # no key is made for a run that cannot be
         _, news = pseudonym_key(options["key"])
         if news:
@@ -92,24 +89,6 @@ def run(**options: Any) -> None:
         case = run_job(Job(**options), progress)
     if console.json or not console.quiet:
         console.result(case_record(case), summary(case, options["out"]))
-
-
-def check_key(key: Path | None) -> None:
-    """Refuse a key file that holds no text.
-
-    Raises
-    ------
-    UsageError
-        If it is a folder, or not text.
-    """
-    hint = "Name a text file with a long secret, or a new file and one is made."
-    if key is not None and key.is_dir():
-        raise UsageError("a folder, not a key file.", where=key, hint=hint)
-    try:
-        if key is not None and key.exists():
-            key.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError("the key is not a text.", where=key, hint=hint) from error
 
 
 @click.command()
@@ -158,8 +137,7 @@ def plan(
 
     console = console_of(options)
     removed = None if remove is None else parse_segments(remove)
-    with reading_records(case_file):
-        case = read_case(case_file)
+    case = read_case(case_file)
     if removed is not None:
         left = remnant_without(case.facts, case.lesions, removed, min_flr)
         console.result(left, remnant_page(left))
@@ -203,9 +181,7 @@ def compare(studies: tuple[Path, ...], out: Path | None, **options: Any) -> None
     console = console_of(options)
     if out is not None:
         check_out(out)
-    with reading_records(*studies):
-        finished = [open_finished(path) for path in studies]
-    record = compare_all(finished, **options)
+    record = compare_all([open_finished(path) for path in studies], **options)
     if out is not None:
         write_comparison(record, out)
     console.result(record, comparison_page(record))

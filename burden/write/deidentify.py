@@ -168,7 +168,8 @@ def pseudonym_key(path: Path | None) -> tuple[bytes, str]:
         try:
             return _checked_key(path.read_text(encoding="utf-8"), str(path)), ""
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError("the pseudonym key is not a readable text file.", where=path) from error
+            hint = "Name a text file with a long secret, or a new file and one is made."
+            raise UsageError("the pseudonym key is no readable text.", where=path, hint=hint) from error
     key = secrets.token_hex(32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
