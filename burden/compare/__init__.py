@@ -23,7 +23,7 @@ from burden.facts import Choice
 
 __all__ = ["Finished", "compare", "compare_all", "open_finished", "write_comparison"]
 
-SCHEMA = "burden-compare/1.0"
+SCHEMA = "burden-compare/1.1"
 LIVER_ALONE = "RECIST 1.1 on the liver alone, two targets at most; disease elsewhere is not seen."
 WEEKS_A_MONTH = 365.25 / 12.0 / 7.0
 CHANGES = (
