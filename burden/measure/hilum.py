@@ -21,6 +21,8 @@ STEP_MM = 2.0
 """Length of one step along the vein."""
 BRANCH = 0.12
 """Share of the vein in or at the liver that a part must hold to be one of the two branches."""
+WIDEST = 8
+"""Power of the vein's radius by which cells weigh where the hilum is placed among them."""
 AT_LIVER_MM = 8.0
 OUTSIDE_MM = 10.0
 LEAST_ML = 0.3
@@ -48,7 +50,9 @@ def hilum_point(portal: Mask | None, liver: Mask, grid: Grid) -> Point | None:
     here = _division(vein, walked, away <= AT_LIVER_MM, thick)
     if here is None:
         here = _end(vein, walked, away)
-    x, y, z = grid.world((np.argwhere(here).mean(0) + 0.5) * _steps(grid) - 0.5 + first)
+    # The middle lines meet where the vein is widest: the roots of the branches hardly count.
+    middle = np.average(np.argwhere(here), axis=0, weights=thick[here].astype(float) ** WIDEST)
+    x, y, z = grid.world((middle + 0.5) * _steps(grid) - 0.5 + first)
     return float(x), float(y), float(z)
 
 
@@ -113,7 +117,7 @@ def _division(vein: Mask, walked: FloatArray, at_liver: Mask, thick: FloatArray)
         last = (walked >= far - 2.0 * STEP_MM) & ~beyond
         last = last & mouths if (last & mouths).any() else last
         back = far - float(thick[last].max())
-        here = (walked >= back - STEP_MM) & (walked <= back + STEP_MM)
+        here = (walked >= back - 2.0 * STEP_MM) & (walked <= back + 2.0 * STEP_MM)
         return np.asarray(here & _within(last, 3.0 * STEP_MM + far - back))
     return None
 

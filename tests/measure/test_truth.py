@@ -140,6 +140,7 @@ def test_random_livers_against_their_formulas() -> None:
     assert not wrong, "types and counts are those the livers were built to have"
     assert np.mean([o.recist <= 1.0 for o in lesions]) >= 0.99
     assert np.mean([o.capsule <= 1.0 for o in lesions]) >= 0.99
+    assert np.mean([o.hilum <= 1.0 for o in lesions]) >= 0.99
     assert np.mean(counted <= 2.0) >= 0.85
     assert np.mean(corrected <= 2.0) >= 0.99
     assert np.quantile([abs(o.volume) for o in large if o.ml >= 10.0] or [0.0], 0.99) <= 2.0
