@@ -21,7 +21,15 @@ from burden.vocabulary import vocabulary
 MOST_TREATED = 5  # more lesions than this are no small change
 _SOURCE = "what if"
 # What treating a lesion changes in a way that the lesion table alone does not tell.
-_REDRAWN = ("frilling.", "flr.", "debulk.", "segment.", "tumor.burden_", "lesion.min_distance")
+_REDRAWN = (
+    "frilling.",
+    "flr.",
+    "debulk.",
+    "segment.",
+    "treated.",
+    "tumor.burden_",
+    "lesion.min_distance",
+)
 _LOOKS_AT_LESIONS = ("lesion.", "tumor.burden", "tumor.volume", "segments.", "liver_disease.bilobar")
 _LOOKS_AT_PLANS = ("debulk.", "flr.best", "resection.complete_flr", "residual.ablatable")
 Plan = Mapping[str, Any]

@@ -55,7 +55,7 @@ _SEEN = (
     "tumor.viable_volume",
     "lesion.largest_viable_diameter",
 )
-_BURDENS = ("tumor.burden", "tumor.viable_burden")
+_SHARES = ("tumor.burden", "tumor.viable_burden", "treated.involved")
 _TOTALS = ("tumor.volume", "tumor.burden", "lesion.count", "lesion.largest_diameter")
 Window = tuple[slice, slice, slice]
 
@@ -258,8 +258,8 @@ def _withdraw(
             yield invalid(fact, _brief(against.text), OPTIONS if fact.id.startswith("frilling.") else ())
         elif check.CUT_CODE in codes and fact.id in _SEEN:
             yield at_least_seen(fact, codes[check.CUT_CODE])
-        elif hiding is not None and fact.id in (*_SEEN[1:], *_BURDENS):
-            ceiling = 100.0 if fact.id in _BURDENS else np.inf
+        elif hiding is not None and fact.id in (*_SEEN[1:], *_SHARES):
+            ceiling = 100.0 if fact.id in _SHARES else np.inf
             told = at_least_seen(fact, hiding, ceiling)
             # The answer stays open, but the range and P(met) know how far off such totals are.
             known = has_errors and fact.id in _TOTALS

@@ -16,7 +16,10 @@ from burden.measure.table import CROSSING
 BURDEN_IS = "lesions / (liver with lesions) x 100"
 ROUGHLY = 1.4
 """Surface of a spleen against that of a ball of its volume."""
+SIDES = {"right": RIGHT, "left": LEFT}
 NO_SEGMENTS = "no Couinaud segments: none given, and none could be predicted"
+
+Mask = NDArray[np.bool_]
 
 
 def whole(scene: Scene) -> Iterator[Fact]:
@@ -35,24 +38,26 @@ def whole(scene: Scene) -> Iterator[Fact]:
 
 
 def by_anatomy(scene: Scene) -> Iterator[Fact]:
-    """Burden of each hemiliver; volume and tumor volume of each segment; segments involved."""
-    ids = {f"tumor.burden_{side}": "%" for side in ("right", "left")}
-    ids |= {f"segment.{n}.{what}": "mL" for n in range(1, 9) for what in ("volume", "tumor_volume")}
+    """Burden of each hemiliver; volume and tumor volume of each segment; segments involved; shares."""
     if not scene.anatomy.known:
-        yield from (
-            unknown(i, unit, NO_SEGMENTS) for i, unit in (ids | {"segments.involved": "1"}).items()
-        )
+        ids = {f"{what}{side}": "%" for what in ("tumor.burden_", "treated.") for side in SIDES}
+        ids |= {f"segment.{n}.{what}": "mL" for n in range(1, 9) for what in ("volume", "tumor_volume")}
+        ids |= {"segments.involved": "1", "treated.involved": "%"}
+        yield from (unknown(i, unit, NO_SEGMENTS) for i, unit in ids.items())
         return
     note, spread = scene.anatomy.source, scene.spread
-    for side, group in (("right", RIGHT), ("left", LEFT)):
+    for side, group in SIDES.items():
         liver, tumor = scene.segment_ml[group].sum(), scene.segment_tumor_ml[group].sum()
         if liver <= 0:
-            yield unknown(f"tumor.burden_{side}", "%", f"no {side} hemiliver in the mask")
+            for what in ("tumor.burden_", "treated."):
+                yield unknown(f"{what}{side}", "%", f"no {side} hemiliver in the mask")
             continue
         draws = None
         if spread is not None:
             draws = percent(spread.segment_tumor_ml[:, group].sum(1), spread.segment_ml[:, group].sum(1))
         yield number(f"tumor.burden_{side}", "%", 100.0 * tumor / liver, draws, scene.source, note)
+        chosen = np.isin(np.arange(9), group)
+        yield _treated(scene, f"treated.{side}", chosen, None if spread is None else chosen[None])
     for n in range(1, 9):
         draws = None if spread is None else spread.segment_ml[:, n]
         yield number(f"segment.{n}.volume", "mL", scene.segment_ml[n], draws, scene.source, note)
@@ -61,12 +66,22 @@ def by_anatomy(scene: Scene) -> Iterator[Fact]:
             f"segment.{n}.tumor_volume", "mL", scene.segment_tumor_ml[n], draws, scene.source, note
         )
     held = np.array([[r.segments.get(n, 0.0) >= CROSSING for n in range(1, 9)] for r in scene.rows])
-    held = held.reshape(-1, 8)
-    draws = None
-    if spread is not None:
-        draws = np.array([held[here].any(0).sum() for here in spread.exists], dtype=float)
+    held = np.pad(held.reshape(-1, 8), ((0, 0), (1, 0)))
+    drawn = None if spread is None else np.array([held[here].any(0) for here in spread.exists])
+    draws = None if drawn is None else drawn.sum(1).astype(float)
     note = f"hold {CROSSING:.0%} or more of some lesion; {note}"
     yield number("segments.involved", "1", float(held.any(0).sum()), draws, scene.source, note)
+    yield _treated(scene, "treated.involved", np.asarray(held.any(0)), drawn)
+
+
+def _treated(scene: Scene, fact: str, chosen: Mask, drawn: Mask | None) -> Fact:
+    """Share of the liver in the segments chosen, (9,) with 0 for none; draw by draw, (draws or 1, 9)."""
+    draws = None
+    if scene.spread is not None and drawn is not None:
+        sizes = scene.spread.segment_ml
+        draws = percent((sizes * drawn).sum(1), sizes.sum(1))
+    part = 100.0 * scene.segment_ml[chosen].sum() / scene.segment_ml.sum()
+    return number(fact, "%", float(part), draws, scene.source, scene.anatomy.source)
 
 
 def organs(scene: Scene) -> Iterator[Fact]:

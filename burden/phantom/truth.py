@@ -86,10 +86,12 @@ def fact_truth(spec: Spec, lesions: tuple[Lesion, ...]) -> Facts:
         ("lesion.count", len(lesions), "1", "joined ellipsoids count as one"),
         ("lesion.largest_diameter", max((row.recist_long_mm for row in lesions), default=0.0), "mm", ""),
         ("segments.involved", sum(v > 0 for v in tumor.values()), "1", ""),
+        ("treated.involved", 100 * sum(sizes[n] for n in sizes if tumor[n] > 0) / liver, "%", ""),
     ]
     for name, side in (("right", RIGHT), ("left", LEFT)):
         of_side = sum(tumor[n] for n in side) / sum(sizes[n] for n in side)
         numbers.append((f"tumor.burden_{name}", 100 * of_side, "%", "segment 1 in neither lobe"))
+        numbers.append((f"treated.{name}", 100 * sum(sizes[n] for n in side) / liver, "%", ""))
         held = sum(row.lobe in (name, "both") for row in lesions)
         numbers.append((f"lesion.count_{name}", held, "1", "a lesion of both lobes counts in both"))
     for n in sizes:

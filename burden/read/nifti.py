@@ -28,6 +28,7 @@ _SIDED = (  # facts that need right and left
     "lesion.count_right",
     "lesion.count_left",
     "segment*",
+    "treated.*",
     "flr.*",
     "debulk.*",
 )

@@ -26,6 +26,7 @@ TUMOR_FACTS = (
     "debulk.*",
     "flr.*",
     "segments.involved",
+    "treated.involved",
     *(f"segment.{n}.tumor_volume" for n in range(1, 9)),
 )
 _LIVER = "liver|whole_liver|liver_parenchyma|hepatic_parenchyma"

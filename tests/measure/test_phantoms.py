@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,6 +34,9 @@ def test_random_livers(seed: int) -> None:
         if reading in facts:
             assert result.facts[reading].best == facts[reading].best, result.facts[reading].note
     assert result.facts["liver.volume"].best == pytest.approx(facts["liver.volume"].best, rel=0.01)
+    for side in ("right", "left"):
+        share = result.facts[f"treated.{side}"].best
+        assert share == pytest.approx(facts[f"treated.{side}"].best, abs=1.0)
     diagonal = float(np.linalg.norm(np.delete(spec.grid.spacing, spec.grid.slice_axis)))
     for row in result.lesions:
         same = min(
@@ -40,3 +46,20 @@ def test_random_livers(seed: int) -> None:
         if same.volume_ml > 500 * spec.grid.voxel_ml:
             assert row.volume_ml == pytest.approx(same.volume_ml, rel=0.05)
             assert abs(row.recist_long_mm - same.recist_long_mm) <= diagonal
+
+
+def test_the_treated_share_of_the_liver(toy: Callable[..., Any], three: Any) -> None:
+    """Of a hemiliver, and of the segments that hold a tenth or more of some lesion."""
+    volume, found = toy(three).make()
+    result = measure(volume, found, Facts(), draws=64)
+    sizes = np.bincount(found.segments.data.ravel(), minlength=9)
+    held = sorted({n for row in result.lesions for n, share in row.segments.items() if share >= 0.1})
+    assert 1 < len(held) < 6
+    for name, group in (("right", [5, 6, 7, 8]), ("left", [2, 3, 4]), ("involved", held)):
+        fact = result.facts[f"treated.{name}"]
+        assert fact.best == pytest.approx(100 * sizes[group].sum() / sizes[1:].sum(), abs=0.01)
+        low, _, high = fact.quantiles()
+        assert low < fact.best < high
+        assert 0 <= fact.draws.min() <= fact.draws.max() <= 100
+    cut = measure(*toy(three, cut_top=True).make(), Facts(), draws=0).facts
+    assert cut["treated.right"].best is None, "a part of the liver was not seen"
