@@ -398,6 +398,19 @@ def test_the_suggested_name_is_free(tmp_path: Path) -> None:
     assert place_for(tmp_path / "out", "out-reviewed-2") == tmp_path.resolve() / "out-reviewed-2"
 
 
+def test_a_folder_that_was_asked_for_takes_one_save_and_the_next_goes_beside_it(tmp_path: Path) -> None:
+    run, wanted = tmp_path / "out", tmp_path / "elsewhere" / "Prüfung"
+    assert free_name(run, wanted) == "Prüfung"
+    assert place_for(run, "Prüfung", wanted) == wanted.resolve()
+    wanted.mkdir(parents=True)
+    assert free_name(run, wanted) == "Prüfung", "an empty folder holds nothing to lose"
+    (wanted / "case.json").touch()
+    assert free_name(run, wanted) == "Prüfung-2"
+    assert place_for(run, "second", wanted) == wanted.resolve().with_name("second")
+    with pytest.raises(OutputError, match=r"exists\. Choose another name"):
+        place_for(run, "Prüfung", wanted)
+
+
 def test_the_page_counts_voxels_like_the_patient_lies(base: Base, doubtful: Base) -> None:
     for one in (base, doubtful):
         view = View(one.volume.grid)
