@@ -15,6 +15,7 @@ from burden.case import RESEARCH_USE
 from burden.errors import UsageError
 from burden.review.actions import action, preview
 from burden.review.masks import Box
+from burden.review.recompute import declared_by
 from burden.review.save import free_name, place_for, save
 from burden.review.session import Session
 from burden.review.state import Mark
@@ -63,6 +64,7 @@ class Answers:
             "scale": [self._low, self._step],
             "presets": self._presets(),
             "reader": self.session.reader,
+            "declared_by": declared_by(base.case.manifest),
             "overlooks": any(f.code == "lesions-overlooked" for f in base.findings),
             **stands,
         }

@@ -11,7 +11,7 @@ from typing import Any
 from burden.case import Case
 from burden.errors import OutputError, UsageError
 from burden.review.base import Base
-from burden.review.recompute import recompute, review_finding
+from burden.review.recompute import declared_by, recompute, review_finding
 from burden.review.state import State
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,79}")
@@ -82,9 +82,12 @@ def reviewed(base: Base, state: State, edits: Sequence[Mapping[str, Any]], reade
         "lesions": {str(row): number for row, number in done.numbers.items()},
     }
     case = done.case
+    corrections = sum(
+        bool(e["lesions"]) or e["liver_ml"]["before"] != e["liver_ml"]["after"] for e in edits
+    )
     return replace(
         case,
-        findings=(*case.findings, review_finding(state, len(edits))),
+        findings=(*case.findings, review_finding(state, corrections, declared_by(old))),
         manifest=replace(case.manifest, review=record),
     )
 

@@ -223,7 +223,7 @@ def test_two_windows_show_the_same_masks(page: Any, address: str) -> None:
     page.locator("#delete").click()
     page.locator(one).wait_for(state="detached")
 
-    # What the other window asks of masks that are not so any more is refused, and it shows those that are.
+    # What the other window asks of masks that have changed is refused; it shows them as they are.
     other.fill("#reader", "B. Reader")
     other.locator(two).click()
     other.locator("#delete").click()
@@ -252,8 +252,18 @@ def test_enter_ends_the_name_and_the_warning_is_whole(page: Any) -> None:
     assert page.input_value("#reader") == "A. Reader"
     assert page.locator('[data-tool="add"]').get_attribute("aria-checked") == "true"
     page.keyboard.press("Escape")
+    page.locator('[data-tool="look"]').click()
     said = page.locator("#research")
     assert said.evaluate("e => e.scrollWidth <= e.clientWidth"), "the warning is not cut off"
+
+
+def test_values_of_an_image_of_fractions_have_digits(page: Any) -> None:
+    said = page.evaluate(
+        """import("./volume.js").then(({ Volume: { prototype: v } }) =>
+        [[1, 103], [1, 0.4], [3e-5, 0.30012], [3e-5, 0], [0.1, 1234.5]]
+        .map(([step, x]) => v.said.call({ step }, x)))"""
+    )
+    assert said == ["103", "0", "0.3", "0", "1235"]
 
 
 @pytest.mark.parametrize("size", [(1366, 660), (1920, 1000), (1100, 620)])

@@ -167,7 +167,7 @@ function corners() {
   const where = (pane) => `${pane.plane.name} ${shared.at[pane.plane.w] + 1} / ${volume.shape[pane.plane.w]}`;
   const out = main.pane.querySelectorAll("output");
   out[0].textContent = where(main);
-  out[2].textContent = `L ${Math.round(shared.level)}  W ${Math.round(shared.width)}`;
+  out[2].textContent = `L ${volume.said(shared.level)}  W ${volume.said(shared.width)}`;
   a.pane.querySelector("output").textContent = where(a);
   b.pane.querySelector("output").textContent = where(b);
   hover();
@@ -179,7 +179,7 @@ function hover() {
   if (!p || !volume.inside(p)) { out.textContent = ""; return; }
   const n = volume.lesion(p), s = volume.segments[volume.index(p)], unit = app.told.modality === "CT" ? " HU" : "";
   const names = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII"];
-  out.textContent = [n ? `lesion ${n}` : "", s ? `segment ${names[s]}` : "", `${Math.round(volume.value(p))}${unit}`].filter(Boolean).join(" · ");
+  out.textContent = [n ? `lesion ${n}` : "", s ? `segment ${names[s]}` : "", `${volume.said(volume.value(p))}${unit}`].filter(Boolean).join(" · ");
 }
 
 function goto(p, reveal = true) {
@@ -212,7 +212,7 @@ function step(by) {
 }
 
 function changeWindow(dx, dy) {
-  const speed = Math.max(shared.width, 20) / 300;
+  const speed = Math.max(shared.width, 20 * shared.volume.step) / 300;
   shared.width = Math.max(shared.width + dx * speed, shared.volume.step);
   shared.level += dy * speed;
   for (const b of $("presets").children) b.setAttribute("aria-pressed", "false");
