@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from burden.case import RESEARCH_USE
 from burden.errors import UsageError
 from burden.review.actions import action, preview
 from burden.review.masks import Box
+from burden.review.recompute import declared_by
 from burden.review.save import free_name, place_for, save
 from burden.review.session import Session
 from burden.review.state import Mark
@@ -33,7 +35,7 @@ class Answers:
     Parameters
     ----------
     out
-        Where to save; None lets the page name a folder beside the run's.
+        Where to save first; None for a folder beside the run's. The page names each one.
     """
 
     def __init__(self, session: Session, out: Path | None = None) -> None:
@@ -49,7 +51,8 @@ class Answers:
     def case(self, _asked: Asked) -> Json:
         """All that does not change, and where the correction stands."""
         base, grid = self.session.base, self.view.grid
-        state = self.session.state
+        with self.session.still():
+            stands = self._after(self.session.state.masks.window)
         return {
             "case_id": base.case.case_id,
             "research_use": RESEARCH_USE,
@@ -60,12 +63,18 @@ class Answers:
             "slice_axis": self.view.slice_axis,
             "scale": [self._low, self._step],
             "presets": self._presets(),
-            "part": self.view.part(state.masks, state.masks.window),
             "reader": self.session.reader,
+            "declared_by": declared_by(base.case.manifest),
             "overlooks": any(f.code == "lesions-overlooked" for f in base.findings),
-            "out": None if self.out is None else self.out.name,
-            **self._stands(),
+            **stands,
         }
+
+    def stands(self, asked: Asked) -> Json:
+        """Where the correction stands; no more than its step where the page knows it already."""
+        with self.session.still():
+            if asked.get("step") == self.session.step_id:
+                return {"step": self.session.step_id}
+            return self._after(self.session.state.masks.window)
 
     def image(self, first: int, last: int) -> bytes:
         """Axial slices ``first`` to ``last`` (not included) of the page, int16, x fastest."""
@@ -104,15 +113,18 @@ class Answers:
         name = str(asked.get("action", ""))
         mark = Mark(self._reader(asked), datetime.now(UTC).isoformat(timespec="seconds"))
         edit = action(name, self.view.asked(asked), self.session.base.volume, mark)
-        return self._after(self.session.do(edit, mark))
+        with self._as_seen(asked):
+            return self._after(self.session.do(edit, mark))
 
-    def undo(self, _asked: Asked) -> Json:
+    def undo(self, asked: Asked) -> Json:
         """One step back."""
-        return self._after(self.session.undo())
+        with self._as_seen(asked):
+            return self._after(self.session.undo())
 
-    def redo(self, _asked: Asked) -> Json:
+    def redo(self, asked: Asked) -> Json:
         """One step forward again."""
-        return self._after(self.session.redo())
+        with self._as_seen(asked):
+            return self._after(self.session.redo())
 
     def save(self, asked: Asked) -> Json:
         """Write the new folder."""
@@ -121,19 +133,38 @@ class Answers:
             raise UsageError("it is being saved already.")
         try:
             base = self.session.base
-            out = self.out or place_for(base.folder, str(asked.get("name", "")))
-            state, records = self.session.state, self.session.records
+            out = place_for(base.folder, str(asked.get("name", "")), self.out)
+            with self._as_seen(asked):
+                step, state, records = self.session.step_id, self.session.state, self.session.records
             where, case = save(base, state, records, reader, out)
             return {
                 "folder": str(where),
                 "lesions": len(case.lesions),
                 "missing": [f.text for f in case.findings if f.code == "dicom-object-missing"],
+                "saved": step,
                 **self._stands(),
             }
         finally:
             self._saving.release()
 
     # --- parts ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _as_seen(self, asked: Asked) -> Iterator[None]:
+        """Hold the session still, as the page that asks has seen it.
+
+        Raises
+        ------
+        UsageError
+            Where another window has changed the masks since.
+        """
+        with self.session.still():
+            if asked.get("step", self.session.step_id) != self.session.step_id:
+                raise UsageError(
+                    "another window has changed the masks meanwhile.",
+                    hint="They are shown now: look at them, and do it again.",
+                )
+            yield
 
     def _reader(self, asked: Asked) -> str:
         """The reader's name, without which nothing is changed: it goes into the record."""
@@ -150,17 +181,17 @@ class Answers:
 
     def _stands(self) -> Json:
         """Where the correction stands, counted in voxels: the measured numbers follow."""
-        state, grid = self.session.state, self.view.grid
-        masks = state.masks
+        with self.session.still():
+            state, records = self.session.state, self.session.records
+            step, undo, redo = self.session.step_id, self.session.undo_text, self.session.redo_text
+        masks, grid = state.masks, self.view.grid
         complete = state.complete
         return {
-            "step": self.session.step_id,
-            "edits": len(self.session.records),
-            "undo": self.session.undo_text,
-            "redo": self.session.redo_text,
-            "history": [
-                {k: r[k] for k in ("what", "who", "when", "tumor_ml")} for r in self.session.records
-            ],
+            "step": step,
+            "edits": len(records),
+            "undo": undo,
+            "redo": redo,
+            "history": [{k: r[k] for k in ("what", "who", "when", "tumor_ml")} for r in records],
             "volumes": {n: float(masks.voxels[2 * n + 1]) * grid.voxel_ml for n in masks.numbers},
             "tumor_ml": masks.tumor_ml,
             "liver_ml": masks.liver_ml,
@@ -174,7 +205,7 @@ class Answers:
                 for n, p in sorted(state.deleted.items())
             ],
             "complete": None if complete is None else {"who": complete.who, "when": complete.when},
-            "suggested": free_name(self.session.base.folder),
+            "suggested": free_name(self.session.base.folder, self.out),
         }
 
     def _presets(self) -> list[Json]:

@@ -28,9 +28,10 @@ ENDED_BY_A_READER = (
     "mr-model-unsound",
     "unlikely-lesions-left-out",
     "specks-left-out",
+    "review-incomplete",
 )
-"""Findings about what the model may have missed or left out; they end when a reader has looked
-through the whole liver."""
+"""Findings about what the model, or an earlier correction, may have missed or left out; they end
+when a reader has looked through the whole liver."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,12 @@ def open_base(folder: Path, study: Path | None, *, policy: Path | None = None) -
 
     case = read_case(folder)
     folder = folder if folder.is_dir() else folder.parent
+    if case.manifest.settings.get("deidentified"):
+        raise InputError(
+            "this run was de-identified: a correction with its images would name the patient.",
+            where=folder,
+            hint="Run it again without --deidentify.",
+        )
     if study is None:
         raise UsageError(
             "the images are needed, and this folder holds none.",
@@ -220,7 +227,9 @@ def _as_concluded(base: Base, segments: Labels) -> Base:
             bare = replace(base, segments=segments)
             again = recompute(bare, start_of(base.masks))
     measured = {finding.code for finding in again.case.findings}
-    carried = tuple(f for f in base.case.findings if f.code not in measured | {"dicom-object-missing"})
+    # How the run counted touching lesions says nothing of lesions that a reader tells apart.
+    gone = measured | {"dicom-object-missing", "touching-lesions-split"}
+    carried = tuple(f for f in base.case.findings if f.code not in gone)
     return replace(bare, findings=carried)
 
 

@@ -86,7 +86,7 @@ def segmentation(base: Base, state: State, box: Box) -> Segmentation:
     code = state.masks.code[box]
     grid = state.masks.grid.crop([s.start for s in box], [s.stop for s in box])
     model = base.case.manifest.model
-    trusted = state.complete is not None or vouched(base.case.manifest)
+    trusted = state.complete is not None or bool(declared_by(base.case.manifest))
     doubtful = bool(model.get("lesions_may_be_false", False)) and not trusted
     ended = ENDED_BY_A_READER if state.complete is not None else ()
     labels = (code >> 1).astype(np.uint16)
@@ -105,9 +105,9 @@ def segmentation(base: Base, state: State, box: Box) -> Segmentation:
     )
 
 
-def vouched(manifest: Manifest) -> bool:
-    """Whether an earlier review declared the masks complete."""
-    return bool(manifest.review.get("complete"))
+def declared_by(manifest: Manifest) -> str:
+    """Who declared the masks complete in an earlier review; "" for nobody."""
+    return str((manifest.review.get("complete") or {}).get("who", ""))
 
 
 def _probability(base: Base, state: State, labels: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -177,8 +177,16 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def review_finding(state: State, edits: int) -> Finding:
-    """One line for the reader of the report: who corrected what."""
+def review_finding(state: State, edits: int, before: str = "") -> Finding:
+    """One line for the reader of the report: who corrected what.
+
+    Parameters
+    ----------
+    edits
+        How many corrections changed a voxel.
+    before
+        Who had declared the masks complete in an earlier review; "" for nobody.
+    """
     names = ", ".join(dict.fromkeys(m.who for m in state.edited.values())) or "a reader"
     done = f"{edits} correction{'' if edits == 1 else 's'}"
     if state.complete is not None:
@@ -186,6 +194,9 @@ def review_finding(state: State, edits: int) -> Finding:
             f"{state.complete.who} looked through the whole liver and declared its outline right and "
             f"all lesions marked ({done})."
         )
+        return Finding("reviewed", "info", text)
+    if before:
+        text = f"Masks corrected by {names} ({done}) after {before} had declared them complete."
         return Finding("reviewed", "info", text)
     text = f"Masks corrected by {names} ({done}); the whole liver was not declared looked through."
     return Finding("review-incomplete", "info", text)

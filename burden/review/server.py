@@ -64,6 +64,7 @@ class Server(ThreadingHTTPServer):
             "preview": answers.preview,
             "save": answers.save,
             "case": answers.case,
+            "stands": answers.stands,
             "conclusion": answers.conclusion,
         }
 

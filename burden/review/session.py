@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +64,12 @@ class Session:
         self._closed = False
 
     # --- where it stands -----------------------------------------------------------------
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing else changes in here: what is read belongs together."""
+        with self._lock:
+            yield
 
     @property
     def state(self) -> State:

@@ -128,8 +128,9 @@ GROUPS = {
     "tumor.burden_": "burden of each hemiliver",
     "lesion.count_": "lesions of each hemiliver",
     "lesion.min_distance_": "smallest distances of lesions",
+    "tumor.*_fraction": "shares of the tumor by enhancement",
 }
-"""What groups of facts are called, by what stands before the star."""
+"""What groups of facts are called, by what stands before a star at the end."""
 
 
 def name_of(fact_id: str) -> str:
@@ -140,7 +141,7 @@ def name_of(fact_id: str) -> str:
     try:
         text = vocabulary()[fact_id].text
     except RuleError:
-        return fact_id
+        return GROUPS.get(fact_id, fact_id)
     parts = fact_id.split(".")
     if parts[0] == "segment" and parts[1].isdigit() and 1 <= int(parts[1]) <= 8:
         text = text.replace("a Couinaud segment", f"segment {ROMAN[int(parts[1])]}")

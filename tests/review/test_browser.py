@@ -205,6 +205,67 @@ def test_draw_erase_and_click(page: Any) -> None:
     assert found == pytest.approx(before, rel=0.25)
 
 
+def test_two_windows_show_the_same_masks(page: Any, address: str) -> None:
+    other = page.context.new_page()
+    other.set_default_timeout(LONG_MS)
+    other.goto(address)
+    other.wait_for_selector("body[data-loaded]")
+    settled(page)
+    settled(other)
+    first, second = (
+        page.locator("#lesions tbody tr").nth(n).get_attribute("data-lesion") for n in (0, 1)
+    )
+    one, two = (f'#lesions tr[data-lesion="{n}"]' for n in (first, second))
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url))
+    page.fill("#reader", "A. Reader")
+    page.locator(one).click()
+    page.locator("#delete").click()
+    page.locator(one).wait_for(state="detached")
+
+    # What the other window asks of masks that have changed is refused; it shows them as they are.
+    other.fill("#reader", "B. Reader")
+    other.locator(two).click()
+    other.locator("#delete").click()
+    other.locator(one).wait_for(state="detached")
+    assert "another window" in other.locator("#message").inner_text().lower()
+    assert other.locator(two).count() == 1
+    other.locator("#delete").click()
+    other.locator(two).wait_for(state="detached")
+
+    # The first one, whose step was overtaken while it was measured, follows of itself or when looked at.
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    page.locator(two).wait_for(state="detached")
+    settled(page)
+    assert figure(page, "tumor.burden") == figure(other, "tumor.burden")
+    assert len(asked) < 20, "it does not ask again and again"
+    other.keyboard.press("Control+z")
+    other.keyboard.press("Control+z")
+    other.locator(one).wait_for()
+    other.close()
+
+
+def test_enter_ends_the_name_and_the_warning_is_whole(page: Any) -> None:
+    page.fill("#reader", "A. Reader")
+    page.keyboard.press("Enter")
+    page.keyboard.press("n")
+    assert page.input_value("#reader") == "A. Reader"
+    assert page.locator('[data-tool="add"]').get_attribute("aria-checked") == "true"
+    page.keyboard.press("Escape")
+    page.locator('[data-tool="look"]').click()
+    said = page.locator("#research")
+    assert said.evaluate("e => e.scrollWidth <= e.clientWidth"), "the warning is not cut off"
+
+
+def test_values_of_an_image_of_fractions_have_digits(page: Any) -> None:
+    said = page.evaluate(
+        """import("./volume.js").then(({ Volume: { prototype: v } }) =>
+        [[1, 103], [1, 0.4], [3e-5, 0.30012], [3e-5, 0], [0.1, 1234.5]]
+        .map(([step, x]) => v.said.call({ step }, x)))"""
+    )
+    assert said == ["103", "0", "0.3", "0", "1235"]
+
+
 @pytest.mark.parametrize("size", [(1366, 660), (1920, 1000), (1100, 620)])
 def test_fits_the_window(size: tuple[int, int], page: Any) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})

@@ -161,6 +161,26 @@ def test_errors_are_told_as_one_sentence(server: Server) -> None:
     assert "name of a folder" in json.loads(body)["error"]
 
 
+def test_a_window_that_was_left_behind_changes_nothing_and_is_told(server: Server) -> None:
+    def post(what: str, **more: Any) -> tuple[int, Any]:
+        status, _, body = asked(server, "POST", what, json.dumps({"reader": "A"} | more).encode())
+        return status, json.loads(body)
+
+    _, start = post("case")
+    assert post("stands", step=start["step"])[1] == {"step": start["step"]}
+    status, first = post("do", action="delete", lesion=1, step=start["step"])
+    assert status == 200
+    for late in (("do", {"action": "delete", "lesion": 2}), ("undo", {}), ("save", {"name": "late"})):
+        status, told = post(late[0], step=start["step"], **late[1])
+        assert status == 400
+        assert "another window" in told["error"]
+    told = post("stands", step=start["step"])[1]
+    assert told["step"] == first["step"]
+    assert set(told["volumes"]) == {"2", "3"}
+    assert 3 not in told["part"]["runs"][0::2], "the outlines come along"
+    assert post("undo", step=first["step"])[1]["volumes"] == start["volumes"]
+
+
 def test_the_image_and_masks_arrive_as_they_are(server: Server, given: Any) -> None:
     told = json.loads(asked(server, "POST", "case", b"{}")[2])
     nx, ny, nz = told["shape"]

@@ -22,9 +22,10 @@ from burden.findings import Finding
 from burden.image import Labels
 from burden.pipeline import conclude
 from burden.review.actions import action
+from burden.review.answers import Answers
 from burden.review.base import ENDED_BY_A_READER, Base, open_base
 from burden.review.recompute import Concluded, recompute
-from burden.review.save import free_name, place_for, save
+from burden.review.save import free_name, place_for, reviewed, save
 from burden.review.session import Session
 from burden.review.state import Mark, State, start_of
 from burden.review.view import View
@@ -378,10 +379,48 @@ def test_a_saved_case_can_be_reviewed_again(doubtful: Base, modelled: Any, tmp_p
         patch.setattr(burden.write, "write_case", lambda c, o: write(c, o, writers=["table", "mask"]))
         save(doubtful, session.state, session.records, "A. Reader", out)
     again = open_base(out, modelled.study)
+    assert Answers(Session(again)).case({})["declared_by"] == MARK.who
     case = recompute(again, start_of(again.masks)).case
     same_facts(case, again.case)
     assert not open_upwards(case.facts["tumor.burden"]), "the declaration holds"
     assert [r.source for r in case.lesions] == [r.source for r in again.case.lesions]
+
+    # Whoever goes on after a declaration does not take it back.
+    more = Session(again)
+    do(more, "delete", lesion=1)
+    said = [
+        f.text for f in reviewed(again, more.state, more.records, "B").findings if "orrect" in f.text
+    ]
+    assert said[0].endswith("lesions marked (1 correction)."), (
+        "saying that all is marked corrects nothing"
+    )
+    assert said[1].endswith("(1 correction) after A. Reader had declared them complete.")
+
+
+def test_what_the_run_counted_is_not_said_of_corrected_lesions(given: Any, tmp_path: Path) -> None:
+    """Touching lesions that the run told apart, and an unfinished correction that is now finished."""
+    out = tmp_path / "out"
+    shutil.copytree(given.out, out)
+    record = json.loads((out / "case.json").read_text())
+    for code in ("touching-lesions-split", "review-incomplete"):
+        record["findings"].append({"code": code, "severity": "info", "text": code, "invalidates": []})
+    (out / "case.json").write_text(json.dumps(record))
+    session = Session(open_base(out, given.study))
+    codes = {f.code for f in recompute(session.base, session.state).case.findings}
+    assert "touching-lesions-split" not in codes
+    assert "review-incomplete" in codes
+    declared = recompute(session.base, do(session, "complete", complete=True)).case
+    assert "review-incomplete" not in {f.code for f in declared.findings}
+
+
+def test_a_deidentified_run_is_refused_for_what_it_is(given: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(given.out, out)
+    record = json.loads((out / "case.json").read_text())
+    record["manifest"]["settings"]["deidentified"] = True
+    (out / "case.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"de-identified.*without --deidentify"):
+        open_base(out, given.study)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 99, "a\\b", "nul\0", "x."])
@@ -396,6 +435,19 @@ def test_the_suggested_name_is_free(tmp_path: Path) -> None:
     (tmp_path / "out-reviewed").mkdir()
     assert free_name(tmp_path / "out") == "out-reviewed-2"
     assert place_for(tmp_path / "out", "out-reviewed-2") == tmp_path.resolve() / "out-reviewed-2"
+
+
+def test_a_folder_that_was_asked_for_takes_one_save_and_the_next_goes_beside_it(tmp_path: Path) -> None:
+    run, wanted = tmp_path / "out", tmp_path / "elsewhere" / "Prüfung"
+    assert free_name(run, wanted) == "Prüfung"
+    assert place_for(run, "Prüfung", wanted) == wanted.resolve()
+    wanted.mkdir(parents=True)
+    assert free_name(run, wanted) == "Prüfung", "an empty folder holds nothing to lose"
+    (wanted / "case.json").touch()
+    assert free_name(run, wanted) == "Prüfung-2"
+    assert place_for(run, "second", wanted) == wanted.resolve().with_name("second")
+    with pytest.raises(OutputError, match=r"exists\. Choose another name"):
+        place_for(run, "Prüfung", wanted)
 
 
 def test_the_page_counts_voxels_like_the_patient_lies(base: Base, doubtful: Base) -> None:

@@ -80,7 +80,8 @@ def test_probabilities(p: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("fact_id", "words"),
     [("segment.7.tumor_volume", "segment VII"), ("flr.right_hepatectomy.percent", "Right hepatectomy"),
-     ("flr.*", "future liver remnants"), ("not.in.the.vocabulary", "not.in.the.vocabulary")],
+     ("flr.*", "future liver remnants"), ("not.in.the.vocabulary", "not.in.the.vocabulary"),
+     ("tumor.*_fraction", "shares of the tumor by enhancement")],
 )  # fmt: skip
 def test_names(fact_id: str, words: str) -> None:
     assert words in name_of(fact_id)

@@ -36,18 +36,29 @@ function change(what, given = {}, chooseNew = false) {
       const reader = await readerName();
       if (!reader) return redraw();
       const before = new Set(Object.keys(app.stands.volumes));
-      const told = await ask(what, { ...given, reader });
+      const told = await ask(what, { ...given, reader, step: app.stands.step });
       if (told.part) shared.volume.put(shared.volume.codes, told.part);
       const fresh = Object.keys(told.volumes).filter((n) => !before.has(n)).map(Number);
       stand(told);
       if (chooseNew || given.action === "paint") { if (fresh.length === 1) { chooseLesion(fresh[0], false); settings.fresh = false; options(); } }
       if (told.part && what !== "do") goto(told.part.start.map((x, a) => Math.floor(x + told.part.size[a] / 2)), false);
     } catch (error) {
+      await catchUp();
       say(error.message, true);
     }
     redraw();
   });
   return queue;
+}
+
+// Show what another window has changed meanwhile.
+async function catchUp() {
+  const told = await ask("stands", { step: app.stands.step }).catch(() => app.stands);
+  if (told.step === app.stands.step) return;
+  shared.volume.put(shared.volume.codes, told.part);
+  stand(told);
+  redraw();
+  say("Another window has changed the masks: they are shown now.");
 }
 
 // Where the correction stands now; the measured numbers are asked for and come later.
@@ -72,7 +83,11 @@ async function conclude(step) {
     for (;;) {
       const told = await ask("conclusion", { of: step });
       if (app.stands.step !== step) return;
-      if (told.waiting) continue;
+      if (told.waiting) {
+        if (told.step !== step) await (queue = queue.then(catchUp));
+        if (app.stands.step !== step) return;
+        continue;
+      }
       app.last = app.now ?? told;
       app.now = told;
       app.first ??= step ? await ask("conclusion", { of: 0 }) : told;
@@ -108,9 +123,9 @@ function modal(dialog) {
 async function save() {
   const reader = await readerName();
   if (!reader) return;
-  $("folder").value = app.told.out ?? app.stands.suggested;
-  $("folder").readOnly = Boolean(app.told.out);
-  $("save-says").textContent = `${app.stands.edits} edit${app.stands.edits === 1 ? "" : "s"} by ${reader}. ` + (app.stands.complete ? "" : "You have not said that all lesions are marked.");
+  const who = [...new Set(app.stands.history.map((one) => one.who))].join(", ");
+  $("folder").value = app.stands.suggested;
+  $("save-says").textContent = `${app.stands.edits} edit${app.stands.edits === 1 ? "" : "s"}${who && ` by ${who}`}. ` + (app.stands.complete ? "" : "You have not said that all lesions are marked.");
   $("save-result").textContent = "";
   $("save-yes").disabled = false;
   $("save-no").textContent = "Cancel";
@@ -125,16 +140,17 @@ async function saveNow(event) {
   says.className = "";
   says.textContent = "Saving: measuring once more, pictures, DICOM objects…";
   try {
-    const told = await ask("save", { reader: $("reader").value.trim(), name: $("folder").value.trim() });
+    const told = await ask("save", { reader: $("reader").value.trim(), name: $("folder").value.trim(), step: app.stands.step });
     says.className = "good-text";
     says.textContent = `Saved to ${told.folder}. ${told.missing.join(" ")}`;
     $("save-no").textContent = "Close";
     app.stands.suggested = told.suggested;
-    app.saved = app.stands.step;
+    app.saved = told.saved;
   } catch (error) {
     says.className = "bad-text";
     says.textContent = error.message;
     $("save-yes").disabled = false;
+    queue = queue.then(catchUp);
   }
 }
 
@@ -151,7 +167,7 @@ function corners() {
   const where = (pane) => `${pane.plane.name} ${shared.at[pane.plane.w] + 1} / ${volume.shape[pane.plane.w]}`;
   const out = main.pane.querySelectorAll("output");
   out[0].textContent = where(main);
-  out[2].textContent = `L ${Math.round(shared.level)}  W ${Math.round(shared.width)}`;
+  out[2].textContent = `L ${volume.said(shared.level)}  W ${volume.said(shared.width)}`;
   a.pane.querySelector("output").textContent = where(a);
   b.pane.querySelector("output").textContent = where(b);
   hover();
@@ -163,7 +179,7 @@ function hover() {
   if (!p || !volume.inside(p)) { out.textContent = ""; return; }
   const n = volume.lesion(p), s = volume.segments[volume.index(p)], unit = app.told.modality === "CT" ? " HU" : "";
   const names = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII"];
-  out.textContent = [n ? `lesion ${n}` : "", s ? `segment ${names[s]}` : "", `${Math.round(volume.value(p))}${unit}`].filter(Boolean).join(" · ");
+  out.textContent = [n ? `lesion ${n}` : "", s ? `segment ${names[s]}` : "", `${volume.said(volume.value(p))}${unit}`].filter(Boolean).join(" · ");
 }
 
 function goto(p, reveal = true) {
@@ -196,7 +212,7 @@ function step(by) {
 }
 
 function changeWindow(dx, dy) {
-  const speed = Math.max(shared.width, 20) / 300;
+  const speed = Math.max(shared.width, 20 * shared.volume.step) / 300;
   shared.width = Math.max(shared.width + dx * speed, shared.volume.step);
   shared.level += dy * speed;
   for (const b of $("presets").children) b.setAttribute("aria-pressed", "false");
@@ -326,6 +342,7 @@ async function start() {
   const small = { ...tools[0], click: (p) => goto(rounded(p)), drag: "", move: (p) => goto(rounded(p)), down: (p) => goto(rounded(p)) };
   for (const pane of panes.slice(1)) listen(app, pane, () => small);
   for (const name of ["liver", "lesions", "segments"]) $(`show-${name}`).addEventListener("click", () => toggle(name));
+  $("reader").addEventListener("keydown", (event) => { if (event.key === "Enter") panes[0].canvas.focus(); });
   $("undo").addEventListener("click", () => change("undo"));
   $("redo").addEventListener("click", () => change("redo"));
   $("save").addEventListener("click", save);
@@ -334,6 +351,7 @@ async function start() {
   $("help").addEventListener("click", () => $("show-help").showModal());
   document.addEventListener("keydown", key);
   document.addEventListener("keyup", (event) => { if (event.key === " ") app.held = ""; });
+  addEventListener("focus", () => { queue = queue.then(catchUp); });
   addEventListener("beforeunload", (event) => { if (app.stands.edits && app.saved !== app.stands.step) event.preventDefault(); });
   preset(0);
   setPlane(told.slice_axis);

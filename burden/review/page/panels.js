@@ -148,10 +148,11 @@ export function showDeclaration(app) {
   }
   const why = app.told.overlooks
     ? "The model overlooks lesions, so tumor numbers stay open upwards until you say this."
+    : app.told.declared_by ? `${app.told.declared_by} said this in an earlier review, and it holds.`
     : "Goes into the record: the masks then count as drawn by you.";
   box.replaceChildren(make("button", { id: "declare-it", title: why, onclick: () => app.do("complete", { complete: true }) },
     "I have looked through the whole liver: its outline is right and all lesions are marked"),
-  app.told.overlooks ? make("p", { class: "soft" }, why) : "");
+  app.told.overlooks || app.told.declared_by ? make("p", { class: "soft" }, why) : "");
 }
 
 export function showTrail(stands) {

@@ -86,7 +86,7 @@ export function makeTools(app) {
       shared.volume.put(ghost, found.part);
       shared.ghost = ghost;
       const limit = found.at_limit ? " It reaches the size limit: check for a leak." : "";
-      app.say(`${found.ml.toFixed(found.ml < 10 ? 2 : 1)} mL; spot ${Math.round(found.spot)}, liver ${Math.round(found.liver)}.${limit} Enter adds it.`);
+      app.say(`${found.ml.toFixed(found.ml < 10 ? 2 : 1)} mL; spot ${shared.volume.said(found.spot)}, liver ${shared.volume.said(found.liver)}.${limit} Enter adds it.`);
     } catch (error) {
       shared.ghost = null;
       if (first) clicked = null;

@@ -61,6 +61,9 @@ export class Volume {
 
   value(p) { return this.image[this.index(p)] * this.step + this.low; }
 
+  // A value in words: an image of fractions needs digits, one of whole numbers has none.
+  said(x) { return String(this.step < 1 && Math.abs(x) < 100 ? Number(x.toPrecision(3)) : Math.round(x)); }
+
   lesion(p) { return this.inside(p) ? this.codes[this.index(p)] >> 1 : 0; }
 
   // Bounding box of the liver, [low, high] by axis.
