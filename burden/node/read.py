@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 2**18
 MOST_DRAWS = 10_000  # as `burden run --draws`
 _ABOVE_ZERO = (  # 0 would refuse everything, fail every study, or ask without a pause
-    "timeout_s", "tries", "first_s", "most_s", "every_s", "instance_mb", "pdu_kb", "associations", "idle_s",
+    "timeout_s", "tries", "first_s", "most_s", "every_s",
+    "instance_mb", "pdu_kb", "associations", "idle_s",
 )  # fmt: skip
 _HINT = "`burden node --template` shows every setting."
 

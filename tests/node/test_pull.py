@@ -1,4 +1,4 @@
-"""Pulling from an archive that answers as archives do; the one with a real archive is in test_orthanc."""
+"""Pulling from archives that answer as some do; from a real one: test_orthanc."""
 
 from __future__ import annotations
 
