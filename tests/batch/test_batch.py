@@ -65,6 +65,17 @@ def test_a_bad_study_costs_only_its_own_row_and_the_next_command_does_the_rest(
     assert assert_nothing_half(out) == again
 
 
+def test_a_cell_that_no_fact_can_have_is_said_of_the_manifest(tmp_path: Path, base: Job) -> None:
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text("case,input,patient.age\nP1,x,-5\nP2,x,nan\n")
+    ended = run_batch(manifest, base, SILENT, workers=1)
+    assert set(ended.failed) == {"P1", "P2"}
+    rows = rows_of(base.out)
+    assert rows["P1"]["reason"].startswith("MANIFEST: patient.age: -5 year is outside")
+    assert "'nan' is not a number" in rows["P2"]["reason"]
+    assert str(tmp_path) not in (base.out / "cases.csv").read_text()
+
+
 def test_a_row_holds_facts_verdicts_findings_and_what_the_manifest_carried(
     queue: Queue, base: Job
 ) -> None:

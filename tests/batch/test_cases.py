@@ -80,6 +80,8 @@ def test_a_table_of_facts_is_asked_for_the_row_of_each_case(tmp_path: Path, base
         (("case", "input"), [("a", "x"), ("a", "y")], "there twice"),
         (("case", "input", "lesion"), [("a", "x", "l")], "no column is called 'lesion'"),
         (("case", "input", "patient.agee"), [("a", "x", "5")], "no fact is called"),
+        (("case", "input", "patient.agee [year]"), [("a", "x", "5")], "no fact is called"),
+        (("input", "lab.bilirubin", "lab.bilirubin [umol/L]"), [("x", "1", "17")], "two columns"),
         (("case", "input"), [("a", "x", "y")], "3 cells for 2 headings"),
         (("case", "input", "modality"), [("a", "x", "PET")], "CT or MR"),
     ],
