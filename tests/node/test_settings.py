@@ -88,7 +88,7 @@ def test_template_is_sound_and_says_the_defaults(tmp_path: Path) -> None:
         ("folder: x\nhttp: {}\njob: {model: nosuch}", "nosuch: no such model"),
         ("folder: x\nhttp: {}\njob: {policy: .}", "policy.yaml"),
         ("folder: x\nhttp: {}\njob: {draws: 10001}", "draws go to 10000"),
-        ("folder: x\nhttp: {}\njob: {command: [no, '{images}', '{out}']}", "no: no such program"),
+        ("folder: x\nhttp: {}\njob: {command: [nil, '{images}', '{out}']}", "nil: no such program"),
         ("folder: x\nhttp: {}\njob: {command: [sh, '{images}']}", "does not say where {out} goes"),
         ("folder: x\nhttp: {}\njob: {timeout_s: 0}", "yaml:3: job.timeout_s must be more than 0"),
         ("folder: x\nlimits: {pdu_kb: 0}", "limits.pdu_kb must be more than 0"),
