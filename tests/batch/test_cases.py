@@ -143,6 +143,23 @@ def test_a_digest_changes_with_what_the_result_hangs_on_and_nothing_else(
     assert len(seen) == 9
 
 
+def test_errors_of_readers_count_by_what_they_say(tmp_path: Path, base: Job) -> None:
+    from dataclasses import asdict, replace
+
+    import yaml
+
+    from burden.batch.inputs import settings
+    from burden.measure.readers import Errors
+
+    said = []
+    for name, liver in (("a", 0.4), ("b", 0.4), ("a", 0.9)):
+        path = tmp_path / name
+        told = asdict(Errors(0.017, 1.35, 0.102, 2.5, liver, 3.0))
+        path.write_text(yaml.safe_dump(told))
+        said.append(settings(replace(base, readers=path), given_masks=True))
+    assert said[0] == said[1] != said[2]
+
+
 def test_a_touched_file_changes_the_stamp_and_not_the_digest(tmp_path: Path, base: Job) -> None:
     import os
 
