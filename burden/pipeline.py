@@ -97,6 +97,7 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     """
     from burden.assess import load_books, load_policy
     from burden.measure.phase import companion_disagrees, with_phase
+    from burden.measure.readers import load_readers
     from burden.read import agreed_facts, checked_facts, read_study
     from burden.write import check_out, deidentified, pseudonym_key, without_great_age, write_case
 
@@ -106,6 +107,8 @@ def run(job: Job, progress: Progress = lambda _step, _fraction: None) -> Case:
     entered = [checked_facts(path) for path in job.facts]
     books = load_books(job.books or None)
     local = load_policy(job.policy, books) if job.policy else None
+    if job.readers:  # before the model runs for nothing
+        load_readers(job.readers)
     with clock.step("read"):
         study = read_study(
             job.input, series=job.series, modality=job.modality, with_phase=job.with_phase

@@ -173,13 +173,24 @@ def _refuse_misspelt(heads: list[str], manifest: Path) -> None:
         if near and head not in COLUMNS:
             hint = f"Call it {near[0]!r}, or something that cannot be taken for it."
             raise UsageError(f"no column is called {head!r}.", where=manifest, hint=hint)
-        if "." in head and " " not in head and not _is_fact(head):
+        name = _fact_name(head)
+        if "." in name and " " not in name and not _is_fact(head):
             hint = "`burden facts` lists them; a column that is only carried has no dot in its name."
             raise UsageError(f"no fact is called {head!r}.", where=manifest, hint=hint)
 
+    facts = Counter(_fact_name(head) for head in heads if _is_fact(head))
+    twice = [name for name, times in facts.items() if times > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} has two columns.", where=manifest, hint="Keep one, in one unit.")
+
 
 def _is_fact(head: str) -> bool:
-    return vocabulary().find(head.partition("[")[0].strip()) is not None
+    return vocabulary().find(_fact_name(head)) is not None
+
+
+def _fact_name(head: str) -> str:
+    """A heading without its unit."""
+    return head.partition("[")[0].strip()
 
 
 def _from_row(row: Mapping[str, str], line: int, manifest: Path, base: Job) -> Task:

@@ -29,12 +29,22 @@ def settings(base: Job, *, given_masks: bool) -> dict[str, str]:
     ----------
     given_masks
         Whether every case brings its liver and lesions, so that no model is used.
+
+    Raises
+    ------
+    BurdenError
+        If one of them cannot be used: it would fail every case.
     """
-    from burden.assess import load_books
+    from burden.assess import load_books, load_policy
+    from burden.measure.readers import load_readers
 
     said = {f.name: getattr(base, f.name) for f in fields(base) if f.name not in PER_CASE}
     said["policy"] = _tree(base.policy, _content) if base.policy else None
     books = load_books(base.books or None)
+    if base.policy:
+        load_policy(base.policy, books)
+    if base.readers:  # what it says, not where it lies
+        said["readers"] = load_readers(base.readers)
     said["rule books"] = _short(sorted((book.id, str(book.version)) for book in books))
     said["version of burden"] = __version__
     said["model"] = "given masks" if given_masks else _model(base.model)

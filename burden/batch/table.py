@@ -13,7 +13,7 @@ from typing import Any
 
 from burden.batch.cases import Task
 from burden.batch.disk import read_json, write_atomically
-from burden.batch.work import Record
+from burden.batch.work import Record, typed_file
 from burden.errors import OutputError, UsageError
 from burden.vocabulary import vocabulary
 
@@ -105,6 +105,7 @@ def _without_paths(task: Task, reason: str) -> str:
     paths = {"INPUT": job.input, "LIVER": job.liver, "LESIONS": job.lesions, "SEGMENTS": job.segments}
     named = {str(path): name for name, path in paths.items() if path is not None}
     named |= {str(path): "FACTS" for path in job.facts}
+    named[f"{typed_file(task)}:2"] = "MANIFEST"
     for path in sorted(named, key=len, reverse=True):
         reason = reason.replace(path, named[path])
     return reason

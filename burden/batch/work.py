@@ -57,6 +57,11 @@ def record_file(task: Task) -> Path:
     return task.root / "state" / f"{task.folder}.json"
 
 
+def typed_file(task: Task) -> Path:
+    """Where the clinical facts of the manifest's columns are put for a case."""
+    return task.root / "state" / "facts" / task.folder / "manifest.csv"
+
+
 def read_record(task: Task) -> Record:
     """The record of a case; state ``missing`` where there is none."""
     found = read_json(record_file(task))
@@ -159,7 +164,7 @@ def _with_typed_facts(task: Task) -> Any:
         return task.job
     text = io.StringIO()
     csv.writer(text).writerows((task.typed.keys(), task.typed.values()))
-    path = task.root / "state" / "facts" / task.folder / "manifest.csv"
+    path = typed_file(task)
     write_atomically(path, text.getvalue())
     return replace(task.job, facts=(*task.job.facts, path))
 

@@ -56,6 +56,7 @@ def batch(input: Path, **options: Any) -> None:
         _, news = pseudonym_key(options["key"])
         if news:
             console.note(news)
+        console.note("names of cases and columns carried along stay as given: let them name nobody.")
     how = {name: options.pop(name) for name in ("workers", "scheduler", "retry")}
     ended = run_batch(input, Job(input=input, **options), console, **how)
     lines = [f"{len(ended.done)} cases done, {len(ended.failed)} failed: {ended.out}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from burden.node.send import RefusedError, UnreachableError
-from burden.node.settings import Target, Tls
+from burden.node.settings import Target, Tls, read_token
 
 _TIMEOUT_S = 60
 _THEIR_FAULT = {401, 403, 404, 429}  # refused whatever the study: settings or rights are wrong
@@ -33,11 +33,6 @@ def client(url: str, token_file: Path | None, tls: Tls | None) -> Any:
     made = DICOMwebClient(url, session=session, timeout=_TIMEOUT_S, permissive_uid=True)
     made.set_http_retry_params(retry=False)
     return made
-
-
-def read_token(path: Path) -> str:
-    """First line of a token file."""
-    return path.read_text(encoding="utf-8").partition("\n")[0].strip()
 
 
 def send_stow(target: Target, files: Sequence[Path]) -> None:

@@ -57,8 +57,7 @@ class Puller:
         asked = {"StudyDate": f"{first:%Y%m%d}-"}
         asked |= dict(one.split("=", 1) for one in self.source.filters)
         seen: dict[str, Counts] = {}
-        for study in archive.search_for_studies(search_filters=asked):
-            uid = _value(study, "0020000D")
+        for uid in _studies(archive, asked):
             key = key_of(uid)
             series = _series(archive, uid)
             counts = {_hash(one): number for one, number in series.items()}
@@ -76,6 +75,8 @@ class Puller:
         for one in series:
             for data in archive.iter_series(study, one, media_types=(("application/dicom", "*"),)):
                 taken = self.intake.take(_encoded(data))
+                if taken.why == "not-an-image":
+                    continue  # scanners file pictures of the dose under CT
                 if not taken.key:
                     self.numbers.refused.labels("pull", taken.why).inc()
                     self.numbers.pulled.labels(self.source.name, "refused").inc()
@@ -103,6 +104,17 @@ class Puller:
         part.write_text(json.dumps(counts))
         part.rename(self._file(key))
         sync(self._file(key).parent)
+
+
+def _studies(archive: Any, asked: dict[str, str]) -> list[str]:
+    """UIDs of all studies that match; an archive may answer with so many at a time."""
+    found: dict[str, None] = {}
+    while True:
+        page = archive.search_for_studies(search_filters=asked, offset=len(found) or None)
+        new = [uid for one in page if (uid := _value(one, "0020000D")) not in found]
+        if not new:
+            return list(found)
+        found |= dict.fromkeys(new)
 
 
 def _series(archive: Any, study: str) -> Counts:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 import types
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from burden.errors import UsageError
-from burden.node.settings import Settings, is_loopback
+from burden.errors import BurdenError, UsageError
+from burden.node.settings import Settings, Work, is_loopback, read_token
 
 if TYPE_CHECKING:
     import yaml
 
 MAX_BYTES = 2**18
+MOST_DRAWS = 10_000  # as `burden run --draws`
+_ABOVE_ZERO = (  # 0 would refuse everything, fail every study, or ask without a pause
+    "timeout_s", "tries", "first_s", "most_s", "every_s",
+    "instance_mb", "pdu_kb", "associations", "idle_s",
+)  # fmt: skip
 _HINT = "`burden node --template` shows every setting."
 
 
@@ -49,6 +55,9 @@ def read_settings(path: Path) -> Settings:
         raise UsageError("the file is empty.", where=path, hint=_HINT)
     settings = _value(Settings, node, path, "")
     assert isinstance(settings, Settings)  # noqa: S101 - what _value builds from Settings
+    beside = path.parent / (settings.job.model or "")
+    if settings.job.model and beside.is_dir():  # a bundle's folder; all else is an id
+        settings = replace(settings, job=replace(settings.job, model=str(beside.absolute())))
     _check(settings, path)
     return settings
 
@@ -95,6 +104,8 @@ def _group(kind: Any, node: yaml.Node, path: Path, name: str) -> Any:
         if key.value in given:
             raise UsageError(f"{full} is set twice.", where=where)
         given[key.value] = _value(_hints(kind)[key.value], child, path, full)
+        if key.value in _ABOVE_ZERO and given[key.value] == 0:
+            raise _wrong(child, path, full, "more than 0")
     for field in known.values():
         needed = field.default is MISSING and field.default_factory is MISSING
         if needed and field.name not in given:
@@ -133,6 +144,39 @@ def _check(settings: Settings, path: Path) -> None:
     """What one field alone cannot tell."""
     for what, why in _problems(settings):
         raise UsageError(why, where=f"{path}: {what}", hint=_HINT)
+    try:
+        _check_job(settings.job)
+    except BurdenError as error:  # whatever it is about, the settings name it
+        raise UsageError(str(error), where=f"{path}: job") from error
+
+
+def _check_job(job: Work) -> None:
+    """Refuse at once what would send every study to ``failed``.
+
+    Raises
+    ------
+    BurdenError
+        As `burden run` would for each of them.
+    """
+    from burden.assess import load_books, load_policy
+    from burden.read import read_facts
+    from burden.segment import find_model
+
+    if job.command:
+        unused = [name for name in ("{images}", "{out}") if not any(name in c for c in job.command)]
+        if unused:
+            raise UsageError(f"the command does not say where {unused[0]} goes.", hint=_HINT)
+        if shutil.which(job.command[0]) is None:
+            raise UsageError("no such program.", where=job.command[0])
+        return
+    if job.draws > MOST_DRAWS:
+        raise UsageError(f"draws go to {MOST_DRAWS}.")
+    find_model(job.model)
+    books = load_books(job.books or None)
+    if job.policy is not None:
+        load_policy(job.policy, books)
+    if job.facts is not None:
+        read_facts(job.facts)
 
 
 def _problems(s: Settings) -> list[tuple[str, str]]:
@@ -165,9 +209,8 @@ def _problems(s: Settings) -> list[tuple[str, str]]:
         found.append((f"pull: {source.name}", _bad_url(source.url)))
         if any(not key or not value for key, _, value in (f.partition("=") for f in source.filters)):
             found.append((f"pull: {source.name}", "a filter is Keyword=value."))
-    for file in _files(s):
-        if not file.exists():
-            found.append((str(file), "no such file."))
+    found += [(str(file), "no such file.") for file in _files(s) if not file.exists()]
+    found += [(str(file), _bad_token(file)) for file in _token_files(s) if file.exists()]
     return [(what, why) for what, why in found if why]
 
 
@@ -175,9 +218,22 @@ def _files(s: Settings) -> list[Path]:
     doors = [one for one in (s.dicom, s.http) if one is not None]
     ends = [*doors, *s.send, *s.pull]
     secured = [end.tls for end in ends if end.tls is not None]
-    keys = [getattr(end, "token_file", None) for end in ends]
     certificates = [file for tls in secured for file in (tls.certificate, tls.key, tls.ca)]
-    return [file for file in (*keys, *certificates, s.job.facts, s.job.policy) if file is not None]
+    given = (*_token_files(s), *certificates, s.job.facts, s.job.policy)
+    return [file for file in given if file is not None]
+
+
+def _token_files(s: Settings) -> list[Path]:
+    ends = [end for end in (s.http, *s.send, *s.pull) if end is not None]
+    return [end.token_file for end in ends if end.token_file is not None]
+
+
+def _bad_token(path: Path) -> str:
+    """An empty token would let everybody in."""
+    try:
+        return "" if read_token(path) else "the first line of this file is the token, and it is empty."
+    except (OSError, UnicodeDecodeError):
+        return "not a readable text file."
 
 
 def _bad_network(text: str) -> str:

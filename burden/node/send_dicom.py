@@ -11,6 +11,7 @@ from burden.node.settings import Target
 from burden.node.tls import client_context
 
 _ACCEPTED = {0x0000, 0x0107, 0x0116, 0xB000, 0xB006, 0xB007}  # success, and stored with a warning
+_EXPLICIT, _DEFAULT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 _TIMEOUT_S = 60
 
 
@@ -38,7 +39,7 @@ def send_dicom(target: Target, files: Sequence[Path], calling: str) -> None:
     association = ae.associate(
         target.host,
         target.port,
-        contexts=[build_context(sop_class, [syntax]) for sop_class, syntax in kinds],
+        contexts=[build_context(sop_class, _syntaxes(syntax)) for sop_class, syntax in kinds],
         ae_title=target.ae_title,
         tls_args=tls,
     )
@@ -46,21 +47,30 @@ def send_dicom(target: Target, files: Sequence[Path], calling: str) -> None:
         why = "association rejected" if association.is_rejected else "no association"
         raise UnreachableError(why)
     try:
-        for one in data:
-            _store(association, one)
+        # All of them, before any refusal: an archive that knows no SEG shall have the rest.
+        refused = [why for one in data if (why := _store(association, one))]
     finally:
         if association.is_established:
             association.release()
+    if refused:
+        raise RefusedError("; ".join(dict.fromkeys(refused)))
 
 
-def _store(association: Any, data: Any) -> None:
+def _syntaxes(syntax: str) -> list[str]:
+    """What an object is offered in: everybody knows the default one of DICOM, some only that."""
+    return [syntax, _DEFAULT] if syntax == _EXPLICIT else [syntax]
+
+
+def _store(association: Any, data: Any) -> str:
+    """Why an object was refused; "" where it was stored."""
     try:
         answer = association.send_c_store(data)
-    except ValueError as error:  # no context for it was accepted
-        raise RefusedError(f"{data.SOPClassUID.name} is not accepted") from error
+    except ValueError:  # no context for it was accepted
+        return f"{data.SOPClassUID.name} is not accepted"
     except RuntimeError as error:
         raise UnreachableError("the association ended") from error
     if "Status" not in answer:
         raise UnreachableError("the connection broke")
-    if int(answer.Status) not in _ACCEPTED:
-        raise RefusedError(f"{data.SOPClassUID.name}: status 0x{int(answer.Status):04X}")
+    if int(answer.Status) in _ACCEPTED:
+        return ""
+    return f"{data.SOPClassUID.name}: status 0x{int(answer.Status):04X}"

@@ -212,3 +212,8 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def read_token(path: Path) -> str:
+    """First line of a token file."""
+    return path.read_text(encoding="utf-8").partition("\n")[0].strip()

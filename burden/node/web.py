@@ -7,6 +7,7 @@ import base64
 import binascii
 import hmac
 import json
+import re
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
@@ -18,10 +19,9 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from prometheus_client import generate_latest
 
 from burden.errors import UsageError
-from burden.node.dicomweb import read_token
 from burden.node.intake import OUT_OF_RESOURCES, Intake, Taken
 from burden.node.log import Log, Numbers
-from burden.node.settings import Http, Limits
+from burden.node.settings import Http, Limits, read_token
 from burden.node.tls import server_context
 
 _HEADERS = {
@@ -134,12 +134,27 @@ def _guard(door: Door) -> Any:
         if not any(address in one for one in networks):
             door.log("warning", "http-refused", {"why": "address-not-allowed"})
             raise web.HTTPForbidden
+        if not token and not _by_address(request.host):
+            door.log("warning", "http-refused", {"why": "by-another-name"})
+            raise web.HTTPForbidden
         if token and request.path != "/healthz" and not _knows(request, token):
             door.log("warning", "http-refused", {"why": "no-token", "address": str(address)})
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="burden node"'})
         return await handler(request)
 
     return guard
+
+
+def _by_address(host: str) -> bool:
+    """Whether a Host header is an address or ``localhost``.
+
+    A page of another site can have its own name lead here, and would then pass as one of ours.
+    """
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    try:
+        return name == "localhost" or bool(ip_address(name.strip("[]")))
+    except ValueError:
+        return False
 
 
 def _knows(request: web.Request, token: str) -> bool:

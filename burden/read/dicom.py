@@ -122,7 +122,7 @@ def refusal(source: Source, found: Found, group: Group, *, by_name: bool) -> Inp
 def build(source: Source, found: Found, group: Group) -> tuple[Volume, tuple[Finding, ...], Facts]:
     """Volume of a group, what the reader should know about it, and the patient's facts."""
     volume, about_pixels = built(source, group)
-    patient, about = patient_facts(group.slices[0].file.patient)
+    patient, about = patient_facts([one.file.patient for one in group.slices])
     findings = [*found.findings, *_preferred(found, group), *group.findings, *about_pixels]
     findings += [*fitness(volume, [s.thickness for s in group.slices]), *about]
     return volume, tuple(findings), patient

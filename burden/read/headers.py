@@ -96,6 +96,8 @@ class Slice:
         Unit vectors along a row (to the next column) and along a column (to the next row).
     spacing
         Between columns (along a row), then between rows, mm.
+    rescaled
+        Whether the header says how stored values become measured ones.
     stack
         What tells volumes at the same place apart: b-value, echo, time point, ....
     """
@@ -108,6 +110,7 @@ class Slice:
     thickness: float
     slope: float
     intercept: float
+    rescaled: bool
     stack: tuple[tuple[str, str], ...]
     image_type: tuple[str, ...]
 
@@ -324,7 +327,7 @@ def _slice(file: File, number: int, places: list[Tags]) -> Slice:
     stack = [(key, first(text, key)) for key in _STACK]
     b_value = first(quantity, "DiffusionBValue")
     stack[0] = ("DiffusionBValue", first(_private_b) if b_value is None else f"{b_value:g}")
-    slope = first(quantity, "RescaleSlope")
+    slope, intercept = first(quantity, "RescaleSlope"), first(quantity, "RescaleIntercept")
     return Slice(
         file=file,
         frame=number,
@@ -334,7 +337,8 @@ def _slice(file: File, number: int, places: list[Tags]) -> Slice:
         spacing=(spacing[1], spacing[0]) if spacing and min(spacing) > 0 else None,
         thickness=first(quantity, "SliceThickness") or 0.0,
         slope=1.0 if slope in (None, 0.0) else slope,
-        intercept=first(quantity, "RescaleIntercept") or 0.0,
+        intercept=intercept or 0.0,
+        rescaled=slope not in (None, 0.0) and intercept is not None,
         stack=tuple((k, v) for k, v in [*stack, ("ImageType", "/".join(kind))] if v),
         image_type=kind,
     )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.findings import Finding
 from burden.vocabulary import vocabulary
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+_TAGS = ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")
 _SEX = {"M": "male", "F": "female", "O": "other"}
 
 
-def patient_facts(tags: dict[str, str]) -> tuple[Facts, tuple[Finding, ...]]:
-    """Facts from PatientAge, PatientSex, PatientSize (m) and PatientWeight (kg).
+def patient_facts(headers: Sequence[dict[str, str]]) -> tuple[Facts, tuple[Finding, ...]]:
+    """Facts from PatientAge, PatientSex, PatientSize (m) and PatientWeight (kg) of all slices.
 
     Zero and implausible values are what scanners write for "not entered": left out, and said.
+    So is what differs between slices, of which nobody knows whose it is.
     """
     facts = []
     findings = []
+    said = {key: {tags.get(key, "") for tags in headers} - {""} for key in _TAGS}
+    tags = {key: values.pop() for key, values in said.items() if len(values) == 1}
+    if torn := [key for key in said if said[key]]:
+        text = f"{', '.join(torn)} of the header differ inside the series, as if it held two patients."
+        findings.append(Finding("contradictory-patient-data", "warning", f"{text} Not used."))
     sex = _SEX.get(tags.get("PatientSex", "").upper())
     if sex:
         facts.append(Fact("patient.sex", Choice.of(sex), "", "dicom"))

@@ -160,6 +160,7 @@ def _judged(uid: str, slices: Sequence[Slice], series: Sequence[Slice], volumes:
     if refused is None:
         try:
             _whole_concatenation(slices)
+            _rescaled_alike(slices)
             built = stack(slices, same_pixels)
             findings = _left_over(slices, series)
         except InputError as error:
@@ -219,6 +220,17 @@ def _whole_concatenation(slices: Sequence[Slice]) -> None:
                 f"part(s) {which} of {totals[uid]} of a multi-frame image are missing.",
                 hint="Export the series again; the image was sent in several files.",
             )
+
+
+def _rescaled_alike(slices: Sequence[Slice]) -> None:
+    """Refuse a volume of which only some slices say how to rescale them."""
+    silent = [one for one in slices if not one.rescaled]
+    if silent and len(silent) < len(slices):
+        raise GeometryError(
+            f"{len(silent)} of {len(slices)} slices have no usable RescaleSlope and RescaleIntercept, "
+            f"unlike the others; the first of them at {named_place(silent[0])}.",
+            hint="Export the series again, from the archive and not from a program that rewrote it.",
+        )
 
 
 def _left_over(slices: Sequence[Slice], series: Sequence[Slice]) -> tuple[Finding, ...]:

@@ -13,11 +13,18 @@ _PHASES = (
     ("hepatobiliary", r"hepato.?bil|\bhbp\b|\b(15|20|25) ?min"),
     (
         "non-contrast",
-        r"non.?con|without|w/?o\b|\bnativ|\bsans\b|unenh|\bplain\b|\bpre.?(con|kontrast|gd)|\bnc\b",
+        r"non.?con|\b(w/?o|without|sans|ohne) ?(i\.?v\.? ?)?(con|kon|k\.?m|c\.?m|pdc|inj)"
+        r"|\bnativ|unenh|\bplain\b|\bpre.?(con|kontrast|gd)|\bnc\b",
     ),
-    ("arterial", r"\bart(er|\b)|\bhap\b"),
+    ("arterial", r"\b(sp(ä|ae)t|fr(ü|ue)h)?art(er|\b)|\bhap\b"),
     ("delayed", r"delay|\blate\b|\bspaet|\bspät|tardi|equil|\b(3|5|10) ?min"),
     ("portal", r"\bport(al|o)|\bpv|\bven(os|oe?s|ös|ou|\b)|\b(60|65|70|75|80) ?s"),
+    ("non-contrast", r"\bw/?o\b|without|\bsans\b|\bohne\b"),  # of what, nobody says: maybe of a filter
+)
+# The order of the whole examination, not what one series of it shows.
+_BOTH = re.compile(
+    r"\b(w|with|mit|avec)[\s/&+,-]*(and|und|et)?[\s/&+,-]*\b(w/?o|without|ohne|sans)\b"
+    r"( ?(i\.?v\.? ?)?con\w*)?"
 )
 _NOT_FOR_MEASURING = (
     ("a localizer", r"localiz|scout|topogram|survey|surview|\bloc\b"),
@@ -34,7 +41,7 @@ _ELSEWHERE = r"head|brain|skull|schaedel|neck|\bhals\b|knee|foot|hand|spine|\bhi
 
 def phase_of(description: str, contrast: str, delay_s: float | None) -> tuple[str, str]:
     """Contrast phase that tags suggest, and from what; both empty if nothing does."""
-    text = description.lower().replace("_", " ")
+    text = _BOTH.sub(" ", description.lower().replace("_", " "))
     for phase, pattern in _PHASES:
         if re.search(pattern, text):
             return phase, "series description"

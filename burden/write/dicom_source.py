@@ -53,7 +53,7 @@ _FORMS = {  # what a value must look like; others are left out rather than passe
     "LossyImageCompression": r"0[01]",
     "PatientIdentityRemoved": r"YES|NO",
 }
-_LONGEST = {"StudyID": 16, "AccessionNumber": 16, "PatientComments": 10240}
+_LONGEST = {"StudyID": 16, "AccessionNumber": 16, "PatientComments": 10240, "PatientName": 3 * 64 + 2}
 _PLANE = (  # where a multi-frame image says where a frame lies
     ("PlanePositionSequence", "ImagePositionPatient"),
     ("PlaneOrientationSequence", "ImageOrientationPatient"),
@@ -115,6 +115,7 @@ def read_source(volume: Volume) -> Source:
             read[name] = _header(origin, name, archive)
     for image in read.values():
         _check(image, origin)
+    _check_patient(read.values())
     headers = [read[name] for name in origin.files]
     header = _patient(headers[0])
     if origin.alias is not None:
@@ -221,15 +222,29 @@ def _check(image: Dataset, origin: Origin) -> None:
         raise SourceError("the source files hold another series than the one measured")
 
 
+def _check_patient(images: Iterable[Dataset]) -> None:
+    """Refuse to file results with one patient where the images name another one too."""
+    who = {
+        tuple(str(i.get(key) or "").strip() for key in ("PatientID", "IssuerOfPatientID"))
+        for i in images
+    }
+    if len(who) > 1:
+        raise SourceError("the source images name more than one patient")
+
+
 def _patient(image: Dataset) -> Dataset:
     """Patient, study and series attributes, decoded and in form."""
     from pydicom import Dataset
+    from pydicom.multival import MultiValue
 
     out = Dataset()
     out.SpecificCharacterSet = "ISO_IR 192"
     for keyword in (*_EMPTY, *_COPIED):
         value = image.get(keyword)
-        text = "" if value is None else str(value).strip().strip("\0")
+        several = (
+            value if isinstance(value, MultiValue) else [value]
+        )  # of one text, by a stray backslash
+        text = "\\".join("" if one is None else str(one) for one in several).strip().strip("\0")
         form = _FORMS.get(keyword)
         if form is not None and not re.fullmatch(form, text):
             text = ""

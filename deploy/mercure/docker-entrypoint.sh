@@ -14,7 +14,8 @@ try:
     process = json.load(open(path)).get("process") or {}
     steps = process if isinstance(process, list) else [process]
     found = [s["settings"][name] for s in steps if name in (s.get("settings") or {})]
-    print(found[0] if found else default)
+    value = found[0] if found else default
+    print(*value if isinstance(value, list) else [value])
 except (OSError, ValueError):
     print(default)
 PYTHON
@@ -23,7 +24,7 @@ PYTHON
 arguments=(--device "$(setting device auto)" --draws "$(setting draws 256)")
 model="$(setting model '')"
 [ -z "$model" ] || arguments+=(--model "$model")
-[ "$(setting strict False)" != True ] || arguments+=(--strict)
+[[ "$(setting strict False)" != [Tt]rue ]] || arguments+=(--strict)
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

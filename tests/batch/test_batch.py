@@ -16,7 +16,7 @@ from burden.batch import list_tasks, result_hash, run_batch
 from burden.batch.table import write_tables
 from burden.batch.work import do_case, read_record
 from burden.console import Console
-from burden.errors import OutputError, UsageError
+from burden.errors import BurdenError, OutputError, UsageError
 from burden.pipeline import Job, run
 
 from .checks import assert_nothing_half, rows_of
@@ -63,6 +63,28 @@ def test_a_bad_study_costs_only_its_own_row_and_the_next_command_does_the_rest(
     with pytest.raises(UsageError, match="seed was 0, now 1"):
         run_batch(manifest, replace(base, seed=1), SILENT)
     assert assert_nothing_half(out) == again
+
+
+def test_a_cell_that_no_fact_can_have_is_said_of_the_manifest(tmp_path: Path, base: Job) -> None:
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text("case,input,patient.age\nP1,x,-5\nP2,x,nan\n")
+    ended = run_batch(manifest, base, SILENT, workers=1)
+    assert set(ended.failed) == {"P1", "P2"}
+    rows = rows_of(base.out)
+    assert rows["P1"]["reason"].startswith("MANIFEST: patient.age: -5 year is outside")
+    assert "'nan' is not a number" in rows["P2"]["reason"]
+    assert str(tmp_path) not in (base.out / "cases.csv").read_text()
+
+
+@pytest.mark.parametrize("option", ["policy", "readers"])
+def test_an_option_that_would_fail_every_case_is_refused_at_once(
+    option: str, queue: Queue, base: Job, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.yaml").write_text("nonsense: 1\n")
+    given = {"policy": tmp_path, "readers": tmp_path / "policy.yaml"}[option]
+    with pytest.raises(BurdenError, match=r"policy\.yaml"):
+        run_batch(queue(1), replace(base, **{option: given}), SILENT, workers=1)
+    assert not (base.out / "cases.csv").exists()
 
 
 def test_a_row_holds_facts_verdicts_findings_and_what_the_manifest_carried(

@@ -80,6 +80,8 @@ def test_a_table_of_facts_is_asked_for_the_row_of_each_case(tmp_path: Path, base
         (("case", "input"), [("a", "x"), ("a", "y")], "there twice"),
         (("case", "input", "lesion"), [("a", "x", "l")], "no column is called 'lesion'"),
         (("case", "input", "patient.agee"), [("a", "x", "5")], "no fact is called"),
+        (("case", "input", "patient.agee [year]"), [("a", "x", "5")], "no fact is called"),
+        (("input", "lab.bilirubin", "lab.bilirubin [umol/L]"), [("x", "1", "17")], "two columns"),
         (("case", "input"), [("a", "x", "y")], "3 cells for 2 headings"),
         (("case", "input", "modality"), [("a", "x", "PET")], "CT or MR"),
     ],
@@ -139,6 +141,23 @@ def test_a_digest_changes_with_what_the_result_hangs_on_and_nothing_else(
         row = other
         seen.add(digest())
     assert len(seen) == 9
+
+
+def test_errors_of_readers_count_by_what_they_say(tmp_path: Path, base: Job) -> None:
+    from dataclasses import asdict, replace
+
+    import yaml
+
+    from burden.batch.inputs import settings
+    from burden.measure.readers import Errors
+
+    said = []
+    for name, liver in (("a", 0.4), ("b", 0.4), ("a", 0.9)):
+        path = tmp_path / name
+        told = asdict(Errors(0.017, 1.35, 0.102, 2.5, liver, 3.0))
+        path.write_text(yaml.safe_dump(told))
+        said.append(settings(replace(base, readers=path), given_masks=True))
+    assert said[0] == said[1] != said[2]
 
 
 def test_a_touched_file_changes_the_stamp_and_not_the_digest(tmp_path: Path, base: Job) -> None:

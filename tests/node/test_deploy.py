@@ -67,7 +67,8 @@ def test_mercure_module_sends_flat_dicom_files(place: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("task", ["{}", "no json", '{"process": null}',
-                                  '{"process": [{"settings": {"objects": "sr seg"}}]}'])  # fmt: skip
+                                  '{"process": [{"settings": {"objects": "sr seg"}}]}',
+                                  '{"process": {"settings": {"objects": ["sr", "seg"]}}}'])  # fmt: skip
 def test_mercure_module_with_few_settings(
     place: Path, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:

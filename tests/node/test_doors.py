@@ -143,6 +143,20 @@ def test_http_turns_other_addresses_away(make_node: Any) -> None:
     assert node.http("/")[0] == node.http("/healthz")[0] == 403
 
 
+def test_http_turns_other_names_away_where_no_token_is_asked(make_node: Any, tmp_path: Path) -> None:
+    """A page elsewhere can have its own name lead to this machine, and the browser lets it post."""
+    node = make_node()
+    port = node.ports["http"]
+    for name in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", ""):
+        assert node.http("/", Host=name)[0] in (400, 403), name
+    for name in (f"localhost:{port}", "127.0.0.1", "[::1]:8042", "[::1]"):
+        assert node.http("/", Host=name)[0] == 200, name
+    (tmp_path / "token").write_text("a-long-secret")
+    behind_a_proxy = make_node(http={"token_file": str(tmp_path / "token")})
+    word = "Bearer a-long-secret"
+    assert behind_a_proxy.http("/", Host="node.example", Authorization=word)[0] == 200
+
+
 @pytest.mark.parametrize("accept", ["images", "everything"])
 def test_other_objects_are_refused_or_dropped_as_set(make_node: Any, accept: str) -> None:
     """Our own results come back from many archives: they must never start a study."""

@@ -15,6 +15,7 @@ import pytest
 from burden.node.folders import Folders, Note, key_of, read_note, write_note
 from burden.node.log import Log, make_numbers
 from burden.node.send import RefusedError, Sender, UnreachableError, objects
+from burden.node.send_dicom import send_dicom
 from burden.node.settings import Retry, Target, Work
 from burden.node.worker import do
 
@@ -110,6 +111,35 @@ def test_only_wanted_objects_are_sent(tmp_path: Path) -> None:
     assert [p.stem for p in objects(tmp_path, ("seg", "sr"))] == ["odd", "seg", "sr"]
     assert [p.stem for p in objects(tmp_path, ())] == ["odd"]
     assert objects(tmp_path / "nothing", ("seg",)) == []
+
+
+def test_an_archive_that_knows_little_gets_what_it_knows(tmp_path: Path) -> None:
+    """One that wants no SEG and speaks the default transfer syntax alone still gets the others."""
+    from pynetdicom import AE, evt
+
+    made = [tiny_study(name, 1)[0] for name in ("a", "b", "c")]
+    for one, number in zip(made, ("104.1", "66.4", "88.34"), strict=True):
+        one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = f"1.2.840.10008.5.1.4.1.1.{number}"
+    files = sorted(save(made, tmp_path / "dicom").iterdir())
+    got = []
+
+    def store(event: Any) -> int:
+        got.append((str(event.dataset.SOPClassUID), str(event.context.transfer_syntax)))
+        return 0xA900 if event.dataset.SOPClassUID == made[0].SOPClassUID else 0
+
+    ae = AE("ARCHIVE")
+    for number in ("104.1", "88.34"):
+        ae.add_supported_context(f"1.2.840.10008.5.1.4.1.1.{number}", "1.2.840.10008.1.2")
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        target = Target("pacs", "dicom", "127.0.0.1", server.server_address[1], "ARCHIVE")
+        with pytest.raises(RefusedError) as caught:
+            send_dicom(target, files, "BURDEN")
+    finally:
+        server.shutdown()
+    assert got == [(made[k].SOPClassUID, "1.2.840.10008.1.2") for k in (0, 2)]
+    assert "status 0xA900" in str(caught.value)
+    assert "Segmentation Storage is not accepted" in str(caught.value)
 
 
 def test_worker_tells_what_a_further_try_would_not_mend(tmp_path: Path) -> None:

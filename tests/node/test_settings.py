@@ -79,13 +79,42 @@ def test_template_is_sound_and_says_the_defaults(tmp_path: Path) -> None:
          "- {name: a, kind: stow, url: 'http://y'}", "same name"),
         ("folder: x\npull: [{name: a, url: 'http://x', filters: [CT]}]", "Keyword=value"),
         ("folder: x\nhttp: {}\njob: {facts: none.yaml}", "none.yaml: no such file"),
+        ("folder: x\nhttp: {token_file: empty}", "it is empty"),
+        ("folder: x\nhttp: {}\nsend: [{name: a, kind: stow, url: 'http://x', token_file: empty}]",
+         "it is empty"),
+        ("folder: x\nhttp: {token_file: binary}", "not a readable text file"),
+        ("folder: x\nhttp: {}\njob: {facts: wrong.yaml}", "wrong.yaml:1: patient.age: -5 year is"),
+        ("folder: x\nhttp: {}\njob: {books: [nosuch]}", "nosuch"),
+        ("folder: x\nhttp: {}\njob: {model: nosuch}", "nosuch: no such model"),
+        ("folder: x\nhttp: {}\njob: {policy: .}", "policy.yaml"),
+        ("folder: x\nhttp: {}\njob: {draws: 10001}", "draws go to 10000"),
+        ("folder: x\nhttp: {}\njob: {command: [nil, '{images}', '{out}']}", "nil: no such program"),
+        ("folder: x\nhttp: {}\njob: {command: [sh, '{images}']}", "does not say where {out} goes"),
+        ("folder: x\nhttp: {}\njob: {timeout_s: 0}", "yaml:3: job.timeout_s must be more than 0"),
+        ("folder: x\nlimits: {pdu_kb: 0}", "limits.pdu_kb must be more than 0"),
+        ("folder: x\npull: [{name: a, url: 'http://x', every_s: 0}]", "every_s must be more than 0"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "empty").write_text("\na token in the second line\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "wrong.yaml").write_text("patient.age: -5\n")
     with pytest.raises(UsageError) as caught:
         read(tmp_path, text)
     assert says in str(caught.value)
     assert "node.yaml" in str(caught.value)
+
+
+def test_what_a_job_needs_is_found_beside_the_settings(tmp_path: Path) -> None:
+    """As every other path in the file; the folder the node was started in has no part in it."""
+    from burden.segment import models
+
+    folder = models()[0].folder
+    (tmp_path / "bundle").symlink_to(folder)
+    (tmp_path / "known.yaml").write_text("patient.age: 61\n")
+    settings = read(tmp_path, "folder: x\nhttp: {}\njob: {model: bundle, facts: known.yaml}")
+    assert settings.job.model == str(tmp_path / "bundle")
+    assert settings.job.facts == tmp_path / "known.yaml"
 
 
 def test_command_line(tmp_path: Path) -> None:

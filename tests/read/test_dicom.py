@@ -22,6 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from burden.errors import GeometryError
 from burden.read import read_study
 
 ROTATIONS = [
@@ -236,6 +237,30 @@ def test_patient_facts_come_from_the_header_and_nothing_else(make):
     }
     assert {f.source for f in study.patient.values()} == {"dicom"}
     assert "SECRET" not in repr(study).upper()
+
+
+def test_patient_data_that_differ_between_slices_are_nobodys(make):
+    def edit(ds, k):
+        ds.PatientSex, ds.PatientAge = "F", "061Y" if k < 4 else "035Y"
+
+    study = read_study(make(edit=edit))
+    assert list(study.patient) == ["patient.sex"]
+    (said,) = [f.text for f in study.findings if f.code == "contradictory-patient-data"]
+    assert said.startswith("PatientAge of the header")
+
+
+@pytest.mark.parametrize("missing", ["RescaleIntercept", "RescaleSlope"])
+def test_a_slice_that_does_not_say_how_to_rescale_it_is_refused(make, missing):
+    """Its values would be stored ones, off by the intercept of the others."""
+
+    def edit(ds, k):
+        if k == 2:
+            delattr(ds, missing)
+
+    with pytest.raises(GeometryError, match=r"1 of \d+ slices have no usable RescaleSlope"):
+        read_study(make(intercept=-1024.0, edit=edit))
+    everywhere = read_study(make(edit=lambda ds, _k: delattr(ds, missing)))
+    assert everywhere.volume.modality == "CT"
 
 
 def test_implausible_patient_data_are_left_out_and_said(make):

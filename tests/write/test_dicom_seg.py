@@ -151,7 +151,9 @@ def test_frames_of_many_lesions_survive_odd_sizes(
         np.testing.assert_allclose(placed(seg, number), masks_of(case)[number], atol=0.02)
 
 
-@pytest.mark.parametrize("harm", ["gone", "other series", "no study uid", "odd values", "no frame"])
+@pytest.mark.parametrize(
+    "harm", ["gone", "other series", "two patients", "no study uid", "odd values", "no frame"]
+)
 def test_an_odd_source_costs_objects_not_the_run(
     harm: str, small: Small, case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
 ) -> None:
@@ -166,6 +168,8 @@ def test_an_odd_source_costs_objects_not_the_run(
                     ds.SeriesInstanceUID = "1.2.99"
                 elif harm == "no study uid":
                     del ds.StudyInstanceUID
+                elif harm == "two patients":
+                    ds.PatientID = ds.PatientID if path.name.endswith("1.dcm") else "P-8"
                 elif harm == "no frame":
                     del ds.FrameOfReferenceUID
                 else:
@@ -185,6 +189,23 @@ def test_an_odd_source_costs_objects_not_the_run(
     assert str(tmp_path) not in found[0].text
     assert not (tmp_path / "out" / "dicom").exists()
     assert record["findings"][-1]["text"] == found[0].text
+
+
+def test_who_the_patient_is_comes_through_whole(
+    case_of: Callable[[str], Case], filed: Filed, tmp_path: Path
+) -> None:
+    """A name may have three groups of 64 characters; a backslash makes two values of one number."""
+    name = "=".join(f"{letter * 40}^{letter * 20}" for letter in "Aあ山")
+    case = filed(case_of("solitary"), tmp_path / "in")
+    for path in (tmp_path / "in").iterdir():
+        with pydicom.config.disable_value_validation():
+            ds = pydicom.dcmread(path)
+            ds.SpecificCharacterSet, ds.PatientName, ds.PatientID = "ISO_IR 192", name, "4711\\B"
+            ds.save_as(path)
+    write_case(case, tmp_path / "out", writers=["dicom_seg"])
+    made = pydicom.dcmread(tmp_path / "out" / "dicom" / "seg.dcm")
+    assert str(made.PatientName) == name
+    assert list(made.PatientID) == ["4711", "B"], "as in the images"
 
 
 def test_a_source_hidden_before_still_says_how(
