@@ -140,7 +140,8 @@ def _on_others(
     if not usable.any():
         return float("nan"), None
     pick = np.argmax(drawn[usable], axis=1)
-    return float(left[usable][np.arange(len(pick)), pick].mean()), interval(thresholds[pick])
+    low, high = np.quantile(thresholds[pick], (0.025, 0.975))
+    return float(left[usable][np.arange(len(pick)), pick].mean()), (float(low), float(high))
 
 
 def _youden(positive: Flags, yes: Flags, weights: Array) -> Array:
