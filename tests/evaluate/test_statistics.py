@@ -60,7 +60,8 @@ def test_known_figures() -> None:
     assert pooled.value == pytest.approx(2 * common / (3850 + 5650))
     errors = np.array([-2.0, 5.0, -0.5])
     assert told["burden RMSE"].value == pytest.approx(np.sqrt((errors**2).mean()))
-    assert told["burden, largest error"].value == 5.0
+    largest = told["burden, largest error"]
+    assert (largest.value, largest.low, largest.note) == (5.0, None, "no interval: it is a maximum")
     assert "2 without a burden" in told["burden RMSE"].note
     assert told["burden bias"].value == pytest.approx(errors.mean())
     upper = told["burden, upper limit of agreement"].value
