@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from burden.cohort.data import Array
 
 BLOCK = 500
+FEWEST = 20  # resamples for an interval
 Pairs = Callable[[NDArray[np.intp]], tuple[Array, Array]]
 
 
@@ -26,7 +27,7 @@ def interval(values: Array) -> tuple[float, float] | None:
     Where every resample of six patients has an area of 1, the area is not known to be 1.
     """
     known = values[np.isfinite(values)]
-    if len(known) < max(20, len(values) // 2) or np.ptp(known) < 1e-12:
+    if len(known) < max(FEWEST, len(values) // 2) or np.ptp(known) < 1e-12:
         return None
     low, high = np.quantile(known, (0.025, 0.975))
     return float(low), float(high)

@@ -100,6 +100,14 @@ def test_intervals_are_seeded_and_hold_the_value() -> None:
     assert all(f.low is None for f in figures(draws=0).values())
 
 
+def test_no_spread_between_cases_is_no_certainty() -> None:
+    """Lesions in one case of five: every sample has its recall, and knows no other."""
+    table = np.full((5, 2), 0.0)
+    table[2] = (2, 3)
+    found = Resampler.of(5, 500, 0).figure("recall", "", table, ratio)
+    assert (found.value, found.low, found.high) == (pytest.approx(2 / 3), None, None)
+
+
 def test_bootstrap_of_a_mean_is_the_known_one() -> None:
     """Against the full enumeration of all resamples of four cases."""
     values = np.array([1.0, 2.0, 4.0, 9.0])
