@@ -196,3 +196,18 @@ def test_a_sum_that_cannot_be_told_is_not_left_blank() -> None:
     text = console.export_text()
     assert "targets 40 mm, now not known\n" in text.replace(" \n", "\n")
     assert "( %)" not in text
+
+
+def test_a_change_that_is_not_known_is_no_change_of_zero_in_the_picture() -> None:
+    from matplotlib.figure import Figure
+
+    from burden.compare.plot import _waterfall
+
+    rows = [
+        {"kind": kind, "base": base, "follow_up": [1], "change_percent": change}
+        for kind, base, change in (("outside", [1], None), ("same", [2], 40.0), ("new", [], None))
+    ]
+    axes = Figure().subplots()
+    _waterfall(axes, rows)
+    assert [(t.get_text(), t.get_position()[0]) for t in axes.texts] == [("?", 2)]
+    assert "new, or more: 300" in axes.get_ylabel()
