@@ -254,16 +254,10 @@ def comparison_page(record: Mapping[str, Any]) -> Group:
     """What changed between two studies: response, facts, lesions, eligibility."""
     recist, volume, growth = record["recist"], record["volume"], record["growth"]
     said = [f"{f['severity']}: {f['text']}" for f in record["findings"]]
-    said.append(
-        f"RECIST 1.1, liver alone: {recist['overall']}; targets "
-        + _moved(recist["base_mm"], recist["follow_mm"], recist["change_percent"], "mm")
-    )
-    viable = record["mrecist"]
-    if "why_not" not in viable:
-        said.append(
-            f"mRECIST, liver alone: {viable['overall']}; viable "
-            + _moved(viable["base_mm"], viable["follow_mm"], viable["change_percent"], "mm")
-        )
+    for name, one, what in (("RECIST 1.1", recist, "targets"), ("mRECIST", record["mrecist"], "viable")):
+        if "why_not" not in one:
+            sums = _moved(one["base_mm"], one["follow_mm"], one["change_percent"], "mm")
+            said.append(f"{name}, liver alone: {one['overall']}; {what} {sums}")
     if record["months_stable"]:
         said.append(f"Months without progression (disease.months_stable): {record['months_stable']:g}")
     said.append(
