@@ -254,21 +254,16 @@ def comparison_page(record: Mapping[str, Any]) -> Group:
     """What changed between two studies: response, facts, lesions, eligibility."""
     recist, volume, growth = record["recist"], record["volume"], record["growth"]
     said = [f"{f['severity']}: {f['text']}" for f in record["findings"]]
-    said.append(
-        f"RECIST 1.1, liver alone: {recist['overall']}; targets {_number(recist['base_mm'])} mm, "
-        f"now {_number(recist['follow_mm'])} mm ({_number(recist['change_percent'])} %)"
-    )
-    viable = record["mrecist"]
-    if "why_not" not in viable:
-        said.append(
-            f"mRECIST, liver alone: {viable['overall']}; viable {_number(viable['base_mm'])} mm, "
-            f"now {_number(viable['follow_mm'])} mm ({_number(viable['change_percent'])} %)"
-        )
+    for name, one, what in (("RECIST 1.1", recist, "targets"), ("mRECIST", record["mrecist"], "viable")):
+        if "why_not" not in one:
+            sums = _moved(one["base_mm"], one["follow_mm"], one["change_percent"], "mm")
+            said.append(f"{name}, liver alone: {one['overall']}; {what} {sums}")
     if record["months_stable"]:
         said.append(f"Months without progression (disease.months_stable): {record['months_stable']:g}")
     said.append(
-        f"Tumor volume: {_number(volume['base_ml'])} mL, now {_number(volume['follow_up_ml'])} mL "
-        f"({_number(volume['change_percent'])} %): {volume['response'] or 'none at base'}"
+        "Tumor volume: "
+        + _moved(volume["base_ml"], volume["follow_up_ml"], volume["change_percent"], "mL")
+        + f": {volume['response'] or 'none at base'}"
     )
     if growth:
         said.append(
@@ -295,6 +290,12 @@ def comparison_page(record: Mapping[str, Any]) -> Group:
         ],
     )
     return Group(*said, facts, lesions, books, RESEARCH_USE)
+
+
+def _moved(before: float | None, after: float | None, percent: float | None, unit: str) -> str:
+    """Two values and their change; one that cannot be told is not left blank."""
+    one, two = ("not known" if v is None else f"{_number(v)} {unit}" for v in (before, after))
+    return f"{one}, now {two}" + ("" if percent is None else f" ({_number(percent)} %)")
 
 
 def _number(value: float | str | None) -> str:

@@ -77,6 +77,17 @@ def test_no_arguments_is_usage() -> None:
     assert burden("nonsense").returncode == 2
 
 
+def test_assess_says_why_there_are_no_verdicts(tmp_path: Path) -> None:
+    """Without lesions, found or supposed, an answer is withdrawn: not "no answer changes"."""
+    facts = tmp_path / "facts.yaml"
+    for count, more in (("0", ()), ("3", ("--what-if", "lesion.count=0"))):
+        facts.write_text(f"lesion.count: {count}\n", encoding="utf-8")
+        said = burden("assess", "--facts", facts, *more)
+        assert said.returncode == 0
+        assert "Without a lesion no verdict is given" in said.stdout
+        assert "no answer changes" not in said.stdout
+
+
 def test_assess_needs_something() -> None:
     one_line(burden("assess"), 2)
 

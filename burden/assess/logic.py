@@ -74,16 +74,29 @@ def table_from(columns: Mapping[str, ArrayLike | tuple[ArrayLike, ArrayLike]]) -
     ----------
     columns
         Numbers (NaN: not known), a pair (low, high) of them, or options ("": not known).
+
+    Raises
+    ------
+    ValueError
+        No such fact (it would be unknown in every row), no option of it, numbers for a choice,
+        bounds that cross, or columns of different length.
     """
     built: dict[str, Numbers | Options] = {}
     for key, given in columns.items():
+        entry = vocabulary().find(key)
+        if entry is None:
+            raise ValueError(f"no such fact: {key}")
         if isinstance(given, tuple):
             low, high = (np.asarray(g, dtype=np.float64) for g in given)
+            if (low > high).any():
+                raise ValueError(f"{key}: low above high")
             built[key] = Numbers(
                 np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
             )
         else:
             built[key] = _column(key, np.asarray(given))
+        if entry.options and isinstance(built[key], Numbers):
+            raise ValueError(f"{key}: a choice, in words: {', '.join(entry.options)}")
     sizes = {len(c.low if isinstance(c, Numbers) else c.possible) for c in built.values()}
     if len(sizes) != 1:
         raise ValueError(f"columns of different length: {sorted(sizes)}")

@@ -23,8 +23,9 @@ def assess(**options: Any) -> None:
     """Apply the rule books to typed-in facts, a finished case, or both."""
     from dataclasses import asdict
 
-    from burden.assess import appraise, assess_with, load_books, load_policy
+    from burden.assess import appraise, assess_with, load_books, load_policy, without_lesions
     from burden.facts import Facts
+    from burden.findings import Finding
     from burden.read import agreed_facts, checked_facts
     from burden.summary import verdict_page
     from burden.write import read_case
@@ -43,11 +44,15 @@ def assess(**options: Any) -> None:
     policy = load_policy(options["policy"], books) if options["policy"] else None
     lesions, plans = (case.lesions, case.plans) if case else ((), ())
     verdicts, pathway = appraise(facts, books, policy=policy, lesions=lesions, plans=plans)
-    changed = [s for s in assess_with(facts, books, supposed) if s.changes] if supposed else []
+    compared = assess_with(facts, books, supposed) if supposed else ()
+    changed = [s for s in compared if s.changes]
+    if without_lesions(facts) or (supposed and not compared):
+        text = "Without a lesion no verdict is given: the rule books presuppose liver metastases."
+        findings += (Finding("rules-not-applied", "info", text),)
     record = {
         "assessments": [assessment_record(v) for v in verdicts],
         "pathway": pathway_record(pathway),
         "what_if": [{"book": s.now.book, "now": s.now.answer, "then": s.then.answer} for s in changed],
         "findings": [asdict(f) for f in findings],
     }
-    console.result(record, verdict_page(verdicts, pathway, findings, changed if supposed else None))
+    console.result(record, verdict_page(verdicts, pathway, findings, changed if compared else None))

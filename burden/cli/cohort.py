@@ -23,11 +23,11 @@ from burden.cli.options import FILE, OUT, SEED, common, console_of
     "--outcome",
     "outcomes",
     multiple=True,
-    metavar="COLUMN[=VALUE]",
-    help="Yes/no outcome; VALUE means yes.",
+    metavar="COLUMN[=VALUE,...]",
+    help="Yes/no outcome; these values mean yes.",
 )
 @click.option("--time", metavar="COLUMN", help="Survival time.")
-@click.option("--event", metavar="COLUMN[=VALUE]", help="Whether that time ended in the event.")
+@click.option("--event", metavar="COLUMN[=VALUE,...]", help="Whether that time ended in the event.")
 @click.option(
     "--reader", "readers", multiple=True, metavar="FACT=COLUMN", help="Columns that should agree."
 )

@@ -62,9 +62,18 @@ def bland_altman(one: Array, other: Array) -> dict[str, float]:
 
 
 def class_agreement(
-    one: Sequence[str], other: Sequence[str], options: Sequence[str], times: int, seed: int
+    one: Sequence[str],
+    other: Sequence[str],
+    options: Sequence[str],
+    times: int,
+    seed: int,
+    *,
+    ordered: bool = True,
 ) -> dict[str, Any]:
-    """Kappas with bootstrap intervals over patients, and the table they come from."""
+    """Kappas with bootstrap intervals over patients, and the table they come from.
+
+    Weighted ones only where the options stand in an order: alphabetical order is none.
+    """
     codes = np.array([[options.index(a), options.index(b)] for a, b in zip(one, other, strict=True)])
     size = len(options)
 
@@ -75,7 +84,8 @@ def class_agreement(
     table = cross_table(one, other, options)
     found: dict[str, Any] = {"options": list(options), "table": table.astype(int).tolist()}
     found["agreement"] = float(np.trace(table) / table.sum())
-    for weighting in ("none", "linear", "quadratic"):
+    weightings: tuple[Weighting, ...] = ("none", "linear", "quadratic") if ordered else ("none",)
+    for weighting in weightings:
         name = "kappa" if weighting == "none" else f"kappa_{weighting}"
 
         def one_kappa(pick: NDArray[np.intp], by: Weighting = weighting) -> float:

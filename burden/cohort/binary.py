@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from burden.cohort.data import Array, Flags, Measured
-from burden.cohort.resample import concordance, interval
+from burden.cohort.resample import FEWEST, concordance, interval
 
 MOST_THRESHOLDS = 100
 
@@ -140,7 +140,11 @@ def _on_others(
     if not usable.any():
         return float("nan"), None
     pick = np.argmax(drawn[usable], axis=1)
-    return float(left[usable][np.arange(len(pick)), pick].mean()), interval(thresholds[pick])
+    others = float(left[usable][np.arange(len(pick)), pick].mean())
+    if len(pick) < FEWEST:
+        return others, None
+    low, high = np.quantile(thresholds[pick], (0.025, 0.975))
+    return others, (float(low), float(high))
 
 
 def _youden(positive: Flags, yes: Flags, weights: Array) -> Array:

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burden.errors import InputError, UsageError
-from burden.vocabulary import vocabulary
+from burden.vocabulary import YES_NO, vocabulary
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 CASE = "case"
-_MISSING = {"", "na", "n/a", "nan", "none", "null", "unknown", "?"}
+_MISSING = {"", "-", "–", ".", "?", "na", "n/a", "n.a.", "#n/a", "nan", "<na>", "nat", "null",
+            "missing", "unknown", "not known"}  # fmt: skip
+_ROUNDING = 1e-6  # of measured percentages
 _YES, _NO = {"1", "1.0", "yes", "true", "y"}, {"0", "0.0", "no", "false", "n"}
 
 
@@ -57,8 +59,23 @@ class Data:
         return self.columns[name]
 
     def numbers(self, name: str) -> Array:
-        """A column of numbers, NaN where nothing is known."""
-        return np.array([_number(cell, name) for cell in self.column(name)], dtype=np.float64)
+        """A column of numbers, NaN where nothing is known.
+
+        Raises
+        ------
+        UsageError
+            If a cell is no number, or a fact lies outside its plausible range.
+        """
+        found = np.array([_number(cell, name) for cell in self.column(name)], dtype=np.float64)
+        entry = vocabulary().find(name)
+        low, high = (entry and entry.range) or (-np.inf, np.inf)
+        odd = found[(found < low - _ROUNDING) | (found > high + _ROUNDING)]
+        if entry is not None and odd.size:
+            raise UsageError(
+                f"the column {name!r} holds {odd[0]:g}, outside the plausible range {entry.plausible}.",
+                hint="Check the value and its unit.",
+            )
+        return found
 
     def measured(self, name: str) -> Measured:
         """A number with its bounds; a column without bounds is taken at its word."""
@@ -69,13 +86,14 @@ class Data:
             known = np.where(np.isnan(own), best, own)
             bounds.append(np.where(np.isnan(known), open_end, known))
         low, high = bounds
-        if (low > high).any():
-            line = int(np.argmax(low > high)) + 2
-            raise UsageError(f"{name}.low is above {name}.high.", where=f"row {line}")
+        if crossed := int((low > high).sum()):
+            raise UsageError(f"{name}.low is above {name}.high in {crossed} rows.")
         return Measured(best, low, high)
 
     def yes_no(self, name: str, positive: str | None) -> Array:
         """1, 0 or NaN: whether a cell is ``positive``, or yes/1/true where that is None.
+
+        ``positive`` may be several values with commas between.
 
         Raises
         ------
@@ -85,24 +103,28 @@ class Data:
         found = []
         for cell in self.column(name):
             low = cell.lower()
-            if low in _MISSING:
+            if positive is not None and _among(cell, positive):
+                found.append(1.0)
+            elif low in _MISSING:
                 found.append(np.nan)
             elif positive is not None:
-                found.append(float(_alike(cell, positive)))
+                found.append(0.0)
             elif low in _YES | _NO:
                 found.append(float(low in _YES))
             else:
                 hint = f"Say which cells count as yes: {name}=VALUE."
                 raise UsageError(f"the column {name!r} holds {cell!r}.", hint=hint)
-        known = np.array(found)
-        if not {0.0, 1.0} <= set(known.tolist()):
-            which = f" (yes is {positive!r})" if positive is not None else ""
-            raise UsageError(f"the column {name!r} does not hold both yes and no{which}.")
-        return known
+        return np.array(found)
 
-    def words(self, name: str) -> tuple[str, ...]:
-        """A column of options, "" where nothing is known."""
-        return tuple("" if cell.lower() in _MISSING else cell for cell in self.column(name))
+    def words(self, name: str, options: Sequence[str] = ()) -> tuple[str, ...]:
+        """A column of classes, "" where nothing is known; of several options left none is known.
+
+        Raises
+        ------
+        UsageError
+            If ``options`` are given and a cell is none of them: it must not pass for missing.
+        """
+        return tuple(_word(cell, name, options) for cell in self.column(name))
 
 
 def read_tables(paths: Sequence[Path]) -> Data:
@@ -131,6 +153,8 @@ def read_tables(paths: Sequence[Path]) -> Data:
             left_out[f"no row in {path.name} (its columns are empty there)"] = without
     if not rows:
         raise UsageError("no patient is left.", where=paths[0])
+    if CASE in columns:
+        _by_case(columns[CASE], rows, paths[0])
     return Data(len(rows), columns, left_out)
 
 
@@ -142,9 +166,7 @@ def _joined(
         if CASE not in there:
             raise UsageError(f"no column {CASE!r} to join by.", where=where)
     at = heads.index(CASE)
-    by_case = {row[at]: row for row in rows}
-    if len(by_case) < len(rows):
-        raise UsageError("a case is there twice.", where=path)
+    by_case = _by_case([row[at] for row in rows], rows, path)
     twice = sorted((set(heads) & set(columns)) - {CASE})
     if twice:
         raise UsageError(f"the column {twice[0]!r} is in both tables.", where=path)
@@ -158,6 +180,15 @@ def _joined(
         if head != CASE
     }
     return new, missing
+
+
+def _by_case(names: Sequence[str], rows: Sequence[list[str]], path: Path) -> dict[str, list[str]]:
+    """Rows by case; one without a name is nobody's. A patient counted twice narrows every interval."""
+    found: dict[str, list[str]] = {}
+    for name, row in zip(names, rows, strict=True):
+        if name and found.setdefault(name, row) is not row:
+            raise UsageError("a case is there twice.", where=path, hint="A row is a patient.")
+    return found
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -208,12 +239,19 @@ def _parquet(path: Path) -> list[list[str]]:
 
 
 def _number(cell: str, name: str) -> float:
-    if cell.lower() in _MISSING:
+    if cell.lower() in _MISSING | {"none"}:
         return np.nan
     try:
-        return float(cell)
+        number = float(cell)
     except ValueError:
         raise UsageError(f"the column {name!r} holds {cell!r}, which is no number.") from None
+    if np.isinf(number) and not name.endswith((".low", ".high")):
+        raise UsageError(f"the column {name!r} holds {cell!r}; only bounds may be endless.")
+    return number
+
+
+def _among(cell: str, wanted: str) -> bool:
+    return any(_alike(cell, one.strip()) for one in (wanted, *wanted.split(",")))
 
 
 def _alike(cell: str, wanted: str) -> bool:
@@ -221,6 +259,22 @@ def _alike(cell: str, wanted: str) -> bool:
         return float(cell) == float(wanted)
     except ValueError:
         return cell.lower() == wanted.lower()
+
+
+def _word(cell: str, name: str, options: Sequence[str]) -> str:
+    """A cell as one of the options, however it is spelt; as it is where there are none."""
+    low = cell.lower()
+    if options == YES_NO:
+        low = "yes" if low in _YES else "no" if low in _NO else low
+    found = next((option for option in options if option.lower() == low), None)
+    if found is not None:
+        return found
+    if low in _MISSING or (options and "|" in cell):
+        return ""
+    if options:
+        hint = f"It has {', '.join(options)}."
+        raise UsageError(f"the column {name!r} holds {cell!r}, no option of it.", hint=hint)
+    return cell
 
 
 def unit_of(name: str) -> str:

@@ -69,8 +69,7 @@ def fact_tables(data: Data) -> tuple[Table, Table]:
         if entry is None:
             continue
         if entry.options:
-            words = np.array([w if w in entry.options else "" for w in data.words(name)], dtype=np.str_)
-            bounded[name] = exact[name] = words
+            bounded[name] = exact[name] = np.array(data.words(name, entry.options), dtype=np.str_)
         else:
             known = data.measured(name)
             bounded[name] = (known.low, known.high)

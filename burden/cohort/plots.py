@@ -154,12 +154,14 @@ def _svg(figure: Any, title: str) -> str:
     from html import escape
 
     import matplotlib as mpl
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a heading with $ in it is no formula
     target = io.StringIO()
     # each plot has its own salt: ids of one page must not meet
     with mpl.rc_context({"svg.hashsalt": title, "svg.fonttype": "path"}):
         figure.savefig(target, format="svg", metadata={"Date": None})
-    text = target.getvalue()
-    text = text[text.index("<svg") :]
-    head, _, rest = text.partition(">")
+    drawn = target.getvalue()
+    head, _, rest = drawn[drawn.index("<svg") :].partition(">")
     return f'{head} role="img" aria-label="{escape(title, quote=True)}">{rest}'

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from burden.cohort.data import Array
 
 BLOCK = 500
+FEWEST = 20  # resamples for an interval
 Pairs = Callable[[NDArray[np.intp]], tuple[Array, Array]]
 
 
@@ -21,9 +22,12 @@ def draw_weights(patients: int, times: int, seed: int) -> Array:
 
 
 def interval(values: Array) -> tuple[float, float] | None:
-    """Percentile interval of 95 %; None where too few resamples gave a value."""
+    """Percentile interval of 95 %; None where too few resamples gave a value, or all the same one.
+
+    Where every resample of six patients has an area of 1, the area is not known to be 1.
+    """
     known = values[np.isfinite(values)]
-    if len(known) < max(20, len(values) // 2):
+    if len(known) < max(FEWEST, len(values) // 2) or np.ptp(known) < 1e-12:
         return None
     low, high = np.quantile(known, (0.025, 0.975))
     return float(low), float(high)

@@ -12,6 +12,11 @@ from burden.cohort.resample import concordance, interval
 
 MOST_WORK = 4e9  # patients x thresholds x permutations
 FEWEST_PERMUTATIONS = 99
+SMALLEST_SIDE = 0.1
+"""Share of the patients that either side of the best split has at least (Lausen and Schumacher 1992).
+
+The statistic of a handful against all others is the wildest, and would hide every real limit.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +25,9 @@ class Split:
 
     Parameters
     ----------
+    best
+        Index of the largest statistic among splits with a tenth of the patients on either side;
+        among all where there is none.
     figures
         Columns by name: patients and events on each side, chi2, p, hazard_ratio (observed over
         expected events, positive side against the other), median survival of each side.
@@ -123,6 +131,10 @@ def split(
 
     groups = values >= thresholds[:, None] if above else values <= thresholds[:, None]
     statistic, ratio = log_rank(time, event, groups)
+    sizes = groups.sum(axis=1)
+    able = np.minimum(sizes, len(time) - sizes) >= SMALLEST_SIDE * len(time)
+    able |= ~able.any()
+    best = int(np.argmax(np.where(able, statistic, -1.0)))
     medians = [[median_survival(time[s], event[s]) for s in (g, ~g)] for g in groups]
     positive, negative = np.array(medians).reshape(-1, 2).T
     score = values if above else -values
@@ -132,7 +144,7 @@ def split(
     return Split(
         thresholds=thresholds,
         figures={
-            "patients": groups.sum(axis=1).astype(np.float64),
+            "patients": sizes.astype(np.float64),
             "patients_other": (~groups).sum(axis=1).astype(np.float64),
             "events": (groups & event).sum(axis=1).astype(np.float64),
             "events_other": (~groups & event).sum(axis=1).astype(np.float64),
@@ -146,8 +158,8 @@ def split(
         events=int(event.sum()),
         c_index=float(areas[0]),
         c_interval=interval(areas[1:]),
-        best=int(np.argmax(statistic)),
-        p_best=_p_best(time, event, groups, statistic.max(), permutations, seed),
+        best=best,
+        p_best=_p_best(time, event, groups[able], float(statistic[best]), permutations, seed),
         permutations=permutations,
     )
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from burden.cohort.page import between, number, percent
 
+_HEADLINES = (("icc", "ICC"), ("kappa_quadratic", "kappa (quadratic)"), ("kappa", "kappa"))
+
 
 def told(record: Mapping[str, Any], out: Path | None) -> str:
     """The main figures, and the warnings."""
@@ -25,8 +27,7 @@ def told(record: Mapping[str, Any], out: Path | None) -> str:
             f"({between(one['c_interval'])})"
         )
     for one in record["agreement"]:
-        name = "icc" if "icc" in one else "kappa_quadratic"
-        said = "ICC" if name == "icc" else "kappa (quadratic)"
+        name, said = next((n, s) for n, s in _HEADLINES if n in one)
         lines.append(
             f"{one['first']} and {one['second']}: {said} {number(one[name]['value'], 3)} "
             f"({between(one[name])})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from burden.case import Case
 from burden.compare.align import Alignment
@@ -12,6 +13,8 @@ from burden.facts import Interval
 from burden.findings import Finding
 
 POOR_FIT = 0.85
+CONSTANT = ("patient.sex", "primary.site")
+OTHER_HEIGHT_CM = 10.0
 NOT_SEGMENTED = "lesions-not-segmented"
 
 
@@ -30,6 +33,9 @@ def of_studies(one: Case, two: Case, aligned: Alignment) -> Iterator[Finding]:
     if aligned.dice < POOR_FIT:
         text = f"The livers fit poorly (Dice {aligned.dice:.2f}): resected, cut, or of two patients?"
         yield Finding("poor-fit", "warning", text + " Check the matches.")
+    if unlike := tuple(_unlike(one, two)):
+        text = f"Of two patients, or in the wrong order? {'; '.join(unlike)}."
+        yield Finding("two-patients", "warning", text)
     before, after = one.manifest.input, two.manifest.input
     blind = any(f.code == "non-contrast-ct" for f in one.findings)
     for what in ("modality", "phase"):
@@ -49,6 +55,25 @@ def of_studies(one: Case, two: Case, aligned: Alignment) -> Iterator[Finding]:
             why = next((f.text for f in case.findings if f.code == NOT_SEGMENTED), "")
             text = f"The lesions of the {name} are not known: response and change cannot be told. {why}"
             yield Finding("lesions-not-known", "error", text.rstrip())
+
+
+def _unlike(one: Case, two: Case) -> Iterator[str]:
+    """Facts in which one person does not change so between two studies."""
+
+    def both(name: str) -> tuple[Any, Any]:
+        first, second = (case.facts.get(name) for case in (one, two))
+        return first and first.best, second and second.best
+
+    for name in CONSTANT:
+        before, after = both(name)
+        if before and after and before != after:
+            yield f"{name}: {before}, then {after}"
+    before, after = both("patient.age")
+    if before is not None and after is not None and after < before:
+        yield f"patient.age: {before:g}, then {after:g}"
+    before, after = both("patient.height")
+    if before is not None and after is not None and abs(after - before) > OTHER_HEIGHT_CM:
+        yield f"patient.height: {before:g}, then {after:g} cm"
 
 
 def beyond(one: Case, two: Case, groups: Sequence[Match]) -> tuple[str, ...]:

@@ -61,7 +61,10 @@ def _waterfall(axes: Axes, matches: Sequence[Json]) -> None:
         axes.axhline(limit, color="#888888", linewidth=0.7, linestyle=":")
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xticks(range(len(bars)), [_name(m) for _, m in bars], fontsize=7, rotation=90)
-    axes.set_ylabel("change of volume, %")
+    for place, (_, match) in enumerate(bars):
+        if match["kind"] != "new" and match["change_percent"] is None:
+            axes.text(place, 2, "?", ha="center", fontsize=8)  # no bar would read as no change
+    axes.set_ylabel(f"change of volume, % (new, or more: {FROM_ZERO:g})")
     hidden = f" ({cut} in the middle not shown)" if cut > 0 else ""
     axes.set_title(f"Lesions, by id at base > now{hidden}; dotted: -65.7 and +72.8 %", fontsize=9)
     seen = [k for k in KINDS if any(m["kind"] == k for _, m in bars)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ DEFINITIONS = {
     "lesion": "26-connected component; its size is the diameter of the sphere of its volume",
     "found": "by intersection over union with the parts linked to it; burden evaluate --help",
     "burden": "lesion / (liver or lesion) x 100 (LiTS); errors are predicted less reference",
-    "interval": "95 % bootstrap over cases",
+    "interval": "95 % bootstrap over cases; none of the largest error, which no sample exceeds",
 }
 
 
@@ -97,6 +97,7 @@ def evaluate(
         progress("compare", number / len(couples))
         scores.append(score(read_pair(ours, theirs), tolerance_mm=options.tolerance_mm))
     progress("compare", 1.0)
+    findings += _never_there(scores)
     figures = summarise(
         scores,
         options.overlaps,
@@ -163,6 +164,31 @@ def _by_name(
         text = f"{len(unused)} predictions without reference were left out: {_few(unused)}."
         findings.append(Finding("missing-references", "info", text))
     return couples, findings
+
+
+def _never_there(scores: Sequence[Score]) -> Iterator[Finding]:
+    """A part that one side never holds: mostly a label that means something else.
+
+    Two masks of lesions alone, both with label 1, would be compared as livers without a lesion.
+    """
+    for part, hint in (("liver", "PATH@/1"), ("lesions", "PATH@1 or PATH@/1")):
+        told = [o for s in scores if (o := getattr(s, part)) is not None]
+        empty = [
+            side
+            for side, volumes in (
+                ("predictions", [o.predicted_ml for o in told]),
+                ("references", [o.reference_ml for o in told]),
+            )
+            if told and not any(volumes)
+        ]
+        if empty:
+            what = (
+                "a lesion, so all count as healthy, with a burden of 0"
+                if part == "lesions"
+                else "any liver"
+            )
+            text = f"None of the {' and of the '.join(empty)} holds {what}. Where that is not so, say"
+            yield Finding(f"no-{part}", "warning", f"{text} which labels are what, as {hint}.")
 
 
 def _few(names: Sequence[str]) -> str:

@@ -163,7 +163,7 @@ def from_table(table: Path, predicted: str, reference: str) -> list[tuple[Item, 
     Raises
     ------
     InputError
-        If the table lacks a column or names a file that is not there.
+        If the table lacks a column, names a file that is not there, or a case twice.
     """
     sides = (chosen(predicted), chosen(reference))
     try:
@@ -186,6 +186,11 @@ def from_table(table: Path, predicted: str, reference: str) -> list[tuple[Item, 
         pairs.append((both[0], both[1]))
     if not pairs:
         raise InputError("the table of pairs has no row.", where=table)
+    names = [one.name for one, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        hint = "Intervals draw cases, and take each for another patient."
+        raise InputError(f"the case {twice!r} is there twice.", where=table, hint=hint)
     return pairs
 
 

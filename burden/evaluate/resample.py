@@ -22,7 +22,8 @@ class Figure:
     value
         None where it is not defined; then ``note`` says why.
     low, high
-        95 % bootstrap interval over cases; None where there are too few cases for one.
+        95 % bootstrap interval over cases; None where there are too few cases for one, or all
+        samples of them give the same.
     cases
         Number of cases behind it.
     """
@@ -75,7 +76,7 @@ class Resampler:
         if told > 1 and len(self.index):
             drawn = reduce(table[self.index])
             drawn = drawn[~np.isnan(drawn)]
-            if drawn.size:
+            if drawn.size and drawn.min() < drawn.max():  # one case with lesions has no spread to show
                 low, high = quantile(drawn, 0.025), quantile(drawn, 0.975)
         return Figure(name, unit, value, low, high, told, note)
 

@@ -160,7 +160,9 @@ def _of_burden(sample: Resampler, scores: Sequence[Score]) -> list[Figure]:
     errors = _table(scores, _one(burden_error))
     return [
         sample.figure("burden RMSE", "points", errors, rms, note),
-        sample.figure("burden, largest error", "points", errors, largest, "", note),
+        Resampler.of(len(scores), 0, 0).figure(
+            "burden, largest error", "points", errors, largest, "no interval: it is a maximum", note
+        ),
         *_bland_altman(sample, scores, "burden", "points", burden_error),
     ]
 

@@ -38,8 +38,9 @@ def evaluation_page(one: Evaluation, out: Path | None) -> Group:
     if len(one.scores) <= FEW:
         parts += [_case_table(one.scores), ""]
     parts.append(figures)
-    if any(f.low is None and f.value is not None for f in one.figures):
-        parts.append(Text("No interval where fewer than two cases tell.", style="dim"))
+    if any(f.low is None and f.value is not None and not f.note for f in one.figures):
+        text = "No interval where fewer than two cases tell, or all samples of them give the same."
+        parts.append(Text(text, style="dim"))
     if out is not None:
         parts.append(f"Written: {out / 'cases.csv'}, lesions.csv, evaluation.json, evaluation.png")
     return Group(*parts)

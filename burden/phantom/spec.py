@@ -143,6 +143,8 @@ def _check(spec: Spec) -> None:
         "8 to 1024 voxels an axis",
     )
     need(min(spec.spacing) >= 0.3 and max(spec.spacing) <= 12, "spacing", "0.3 to 12 mm")
+    for name, seed in (("seed", spec.seed), ("anatomy.seed", spec.anatomy.seed)):
+        need(isinstance(seed, int) and seed >= 0, name, "a whole number from 0")
     need(0 <= spec.thickness <= 12, "thickness", "0 to 12 mm")
     need(spec.detail in ("full", "plain"), "detail", "full or plain")
     need(0 <= spec.noise <= 10, "noise", "0 to 10")

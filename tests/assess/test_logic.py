@@ -209,6 +209,12 @@ def test_a_cohort_says_unknown_for_what_is_empty() -> None:
         table_from({"tumor.grade": np.array(["G7"])})
     with pytest.raises(ValueError, match="different length"):
         table_from({"tumor.burden": [1.0], "patient.age": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="no such fact"):
+        table_from({"tumor.burdn": [1.0]})
+    with pytest.raises(ValueError, match="a choice, in words: yes, no"):
+        table_from({"primary.resected": [True, False]})
+    with pytest.raises(ValueError, match="low above high"):
+        table_from({"tumor.burden": ([3.0], [1.0])})
 
 
 def test_a_million_fact_sets_at_two_hundred_thousand_a_second_or_more() -> None:

@@ -16,6 +16,7 @@ from burden.assess import Criterion, assess, load_books
 from burden.cohort import Asked, run_cohort
 from burden.cohort.data import read_tables
 from burden.cohort.eligibility import fact_tables, limits_in, move_limit, with_limit
+from burden.cohort.study import UNORDERED
 from burden.errors import BurdenError, InputError, OutputError, UsageError
 from burden.facts import Choice, Fact, Facts, Interval
 from burden.vocabulary import vocabulary
@@ -184,6 +185,9 @@ def test_an_outcome_table_is_joined_by_case(asked: Asked, tmp_path: Path) -> Non
         ({"readers": ("tumor.burden",)}, "FACT=COLUMN"),
         ({"readers": ("frilling.type=dead",)}, "no option"),
         ({"marks": ("tumor.burden",)}, "FACT=NUMBER"),
+        ({"marks": ("tumor.burden=nan",)}, "FACT=NUMBER"),
+        ({"marks": ("tumor.burdn=20",)}, "no threshold moves over"),
+        ({"event": "dead=7"}, "had the event"),
         ({"books": ("nonsense",)}, "no such rule book"),
     ],
 )
@@ -207,6 +211,124 @@ def test_broken_tables_are_refused(asked: Asked, tmp_path: Path) -> None:
             path.write_text(text)
         with pytest.raises((InputError, UsageError), match=said):
             run_cohort(Asked(tables=(path,), outcomes=("x",)))
+
+
+def test_a_case_that_is_there_twice_is_refused_in_the_first_table_too(
+    asked: Asked, tmp_path: Path
+) -> None:
+    path = table(tmp_path / "twice.csv", [*rows(), rows()[0]])
+    with pytest.raises(UsageError, match="twice"):
+        run_cohort(replace(asked, tables=(path,)))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("tumor.burden", "-5", "outside the plausible range"),
+        ("tumor.burden", "250", "outside the plausible range"),
+        ("tumor.burden", "inf", "only bounds"),
+        ("tumor.grade", "NET G2", "no option"),
+        ("primary.resected", "perhaps", "no option"),
+    ],
+)
+def test_what_a_fact_cannot_be_is_refused_and_not_taken_for_missing(
+    asked: Asked, tmp_path: Path, column: str, cell: str, said: str
+) -> None:
+    body = rows()
+    body[3][HEADS.index(column)] = cell
+    with pytest.raises(UsageError, match=said):
+        run_cohort(replace(asked, tables=(table(tmp_path / "odd.csv", body),)))
+
+
+def test_options_are_read_however_they_are_spelt(tmp_path: Path) -> None:
+    """1, TRUE and g1 mean something; `none` is an option of the distribution, not a gap."""
+    cells = [("g1", "1", "none"), ("G2 ", "TRUE", "i"), ("-", "0", "I|II"), ("", "No", "Unknown")]
+    path = table(tmp_path / "o.csv", [[20.0, *c] for c in cells],
+                 ("tumor.burden", "tumor.grade", "primary.resected", "frilling.type"))  # fmt: skip
+    data = read_tables([path])
+    said = [data.words(n, vocabulary()[n].options) for n in list(data.columns)[1:]]
+    assert said == [("G1", "G2", "", ""), ("yes", "yes", "no", "no"), ("none", "I", "", "")]
+
+
+def test_all_values_that_mean_yes_are_taken_and_all_that_mean_no_are_told(
+    asked: Asked, tmp_path: Path
+) -> None:
+    """A complete response is no failure, and "-" is no answer."""
+    words = ("CR", "PR", "SD", "PD", "none", "-", ".", "NA", "missing", "")
+    body = [[*row[:-1], words[k % 10]] for k, row in enumerate(rows())]
+    path = table(tmp_path / "r.csv", body)
+    record = run_cohort(
+        replace(asked, tables=(path,), outcomes=("responded=CR, PR",), time=None, event=None, readers=())
+    )
+    burden = record["binary"][0]
+    assert (burden["patients"], burden["positives"]) == (30, 12)
+    assert "responded: PD, SD, none count as not CR, PR." in record["warnings"]
+
+
+def test_a_cohort_in_which_all_have_died_has_a_survival(asked: Asked, tmp_path: Path) -> None:
+    body = rows()
+    for row in body:
+        row[13] = 1
+    record = run_cohort(replace(asked, tables=(table(tmp_path / "d.csv", body),), outcomes=()))
+    assert record["survival"][0]["events"] == 60
+
+
+def test_a_usual_number_that_nobody_has_is_left_out_and_told(asked: Asked, tmp_path: Path) -> None:
+    body = rows()
+    for row in body:
+        row[5] = ""
+    empty = replace(asked, tables=(table(tmp_path / "e.csv", body),))
+    record = run_cohort(empty)
+    assert {one["fact"] for one in record["binary"]} == {"tumor.burden"}
+    assert "lesion.count: only 0 of 60 patients have one; left out." in record["warnings"]
+    with pytest.raises(UsageError, match="At least 5"):
+        run_cohort(replace(empty, facts=("lesion.count",)))
+
+
+def test_shares_in_place_of_percentages_are_noticed(asked: Asked, tmp_path: Path) -> None:
+    body = rows()
+    for row in body:
+        row[2], row[3], row[4] = float(row[2]) / 100, "", ""  # type: ignore[arg-type]
+    record = run_cohort(replace(asked, tables=(table(tmp_path / "s.csv", body),)))
+    assert [w for w in record["warnings"] if "shares" in w] == [
+        "tumor.burden: no value is above 1. The unit is %; are these shares (0.3 for 30 %)?"
+    ]
+    assert not any("shares" in w for w in run_cohort(asked)["warnings"])
+
+
+def test_classes_without_an_order_have_no_weighted_kappa(asked: Asked, tmp_path: Path) -> None:
+    """mild, none, severe: the alphabet is no scale."""
+    heads = ("tumor.burden", "one", "other", "frilling.type", "again")
+    words, types = ("none", "mild", "severe"), ("none", "I", "II")
+    body = [[k, words[k % 3], words[k % 4 % 3], types[k % 3], types[k % 4 % 3]] for k in range(24)]
+    path = table(tmp_path / "c.csv", body, heads)  # type: ignore[arg-type]
+    both = Asked(tables=(path,), readers=("one=other", "frilling.type=again"), bootstrap=30)
+    free, graded = run_cohort(both, tmp_path / "out")["agreement"]
+    assert free["patients"] == graded["patients"] == 24, "none is a class, not a gap"
+    assert free["kappa"]["value"] == graded["kappa"]["value"]
+    assert "kappa_quadratic" not in free
+    assert "kappa_quadratic" in graded
+    choices = {e.id for e in vocabulary().entries.values() if len(e.options) > 2}
+    ordered = {i for i in choices if i.startswith(("frilling.type", "tumor.grade", "symptoms."))}
+    assert choices - ordered == UNORDERED
+
+
+def test_a_test_that_points_the_wrong_way_is_told(asked: Asked, tmp_path: Path) -> None:
+    body = rows()
+    for row in body:
+        row[14] = "yes" if float(row[2]) < 20 else "no"  # type: ignore[arg-type]
+    path = table(tmp_path / "w.csv", body)
+    record = run_cohort(replace(asked, tables=(path,), facts=("tumor.burden",)))
+    assert any("give --below" in text for text in record["warnings"])
+    assert not any("wrong way" in t for t in run_cohort(replace(asked, tables=(path,), below=True,
+                   facts=("tumor.burden",)))["warnings"])  # fmt: skip
+
+
+def test_a_heading_with_dollar_signs_is_no_formula(asked: Asked, tmp_path: Path) -> None:
+    heads = tuple("a$\\bad$" if h == "tumor.burden" else h for h in HEADS)
+    path = table(tmp_path / "d.csv", rows(), heads)
+    run_cohort(replace(asked, tables=(path,), facts=("a$\\bad$",), readers=()), tmp_path / "o")
+    assert "a$\\bad$" in (tmp_path / "o" / "cohort.html").read_text()
 
 
 def test_names_in_the_table_cannot_become_markup(asked: Asked, tmp_path: Path) -> None:

@@ -176,6 +176,25 @@ def test_the_best_split_of_noise_is_not_significant_once_the_choice_is_counted()
     assert honest <= 5
 
 
+def test_a_handful_of_patients_cannot_be_the_best_split() -> None:
+    """A limit that is there (hazard ratio 3) is found; splitting off a few patients hid it."""
+    found = 0
+    for seed in range(30):
+        chance = np.random.default_rng(seed)
+        values = chance.normal(size=60)
+        own, other = chance.exponential(1, 60) / np.where(values > 0, 3, 1), chance.exponential(1.5, 60)
+        one = split(values, np.minimum(own, other), own <= other, thresholds_of(values),
+                    np.ones((0, 60)), permutations=99, seed=seed)  # fmt: skip
+        sides = [one.figures[name][one.best] for name in ("patients", "patients_other")]
+        assert min(sides) >= 6
+        found += one.p_best is not None and one.p_best <= 0.05
+    assert found >= 15
+    tiny = split(
+        np.arange(5.0), np.arange(1.0, 6), np.ones(5, bool), np.array([0.0, 9]), np.ones((0, 5))
+    )
+    assert tiny.best == 0, "none has a tenth on either side: all are candidates"
+
+
 def test_intervals_of_auc_cover_the_truth_as_often_as_they_say() -> None:
     """Normal scores 1 SD apart: the true area is Phi(1/sqrt 2) = 0.760."""
     truth = stats.norm.cdf(1 / np.sqrt(2))
@@ -252,4 +271,5 @@ def test_agreement_carries_intervals_over_patients() -> None:
 def test_too_few_resamples_give_no_interval() -> None:
     assert interval(np.array([0.5] * 19)) is None
     assert interval(np.full(100, np.nan)) is None
+    assert interval(np.ones(100)) is None, "six patients that separate are no proof of an area of 1"
     assert interval(np.linspace(0, 1, 1001)) == pytest.approx((0.025, 0.975))

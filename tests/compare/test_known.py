@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from burden.case import Case, Manifest
 from burden.compare import Finished, compare, compare_all, write_comparison
-from burden.facts import ANYTHING, Fact, Facts, Interval
+from burden.facts import ANYTHING, Choice, Fact, Facts, Interval
 from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels
@@ -159,3 +160,54 @@ def test_possible_progression_of_non_targets_is_no_stable_month() -> None:
     after = compare_all([base, study("follow", {0: 40.0, 1: 38.0, 2: 26.0}), base], weeks=(8.0, 16.0))
     assert after["recist"]["overall"] == "SD"
     assert after["months_stable"] is None, "a reader has not judged the study between"
+
+
+def test_two_patients_or_studies_in_the_wrong_order_are_noticed() -> None:
+    """Two livers may fit although their owners differ."""
+
+    def told(**values: tuple[Any, Any]) -> str:
+        pair = []
+        for k in (0, 1):
+            one = study(str(k), {0: 40.0})
+            more = []
+            for name, both in values.items():
+                number = not isinstance(both[k], str)
+                known = Interval.exactly(both[k]) if number else Choice.of(both[k])
+                more.append(Fact(name.replace("_", ".", 1), known, "", "t"))
+            case = replace(one.case, facts=one.case.facts | Facts(more))
+            pair.append(replace(one, case=case))
+        found = [f["text"] for f in compare(*pair)["findings"] if f["code"] == "two-patients"]
+        return " ".join(found)
+
+    assert not told(
+        patient_sex=("male", "male"), patient_age=(60.0, 61.0), patient_height=(170.0, 169.0)
+    )
+    said = told(patient_sex=("male", "female"), patient_age=(61.0, 48.0), patient_height=(178.0, 166.0))
+    assert "patient.sex: male, then female; patient.age: 61, then 48; patient.height: 178, then" in said
+
+
+def test_a_sum_that_cannot_be_told_is_not_left_blank() -> None:
+    from rich.console import Console
+
+    from burden.summary import comparison_page
+
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(comparison_page(compare(study("b", {0: 40.0}), without_lesions("f", "said"))))
+    text = console.export_text()
+    assert "targets 40 mm, now not known\n" in text.replace(" \n", "\n")
+    assert "( %)" not in text
+
+
+def test_a_change_that_is_not_known_is_no_change_of_zero_in_the_picture() -> None:
+    from matplotlib.figure import Figure
+
+    from burden.compare.plot import _waterfall
+
+    rows = [
+        {"kind": kind, "base": base, "follow_up": [1], "change_percent": change}
+        for kind, base, change in (("outside", [1], None), ("same", [2], 40.0), ("new", [], None))
+    ]
+    axes = Figure().subplots()
+    _waterfall(axes, rows)
+    assert [(t.get_text(), t.get_position()[0]) for t in axes.texts] == [("?", 2)]
+    assert "new, or more: 300" in axes.get_ylabel()

@@ -165,6 +165,17 @@ def test_longer_names_are_matched_only_where_one_fits(tmp_path: Path) -> None:
         pair_up(items(str(tmp_path / "pred")), items(str(tmp_path / "ref")))
 
 
+def test_a_part_that_one_side_never_holds_is_told(tmp_path: Path, folders: tuple[Path, Path]) -> None:
+    """Two masks of lesions alone, both labelled 1, are no livers without a lesion."""
+    ours, theirs = (save(label_map(shift=n) // 2, tmp_path / f"{n}.nii.gz") for n in (0, 1))
+    found = evaluate(str(ours), str(theirs), QUICK)
+    assert [f.code for f in found.findings] == ["no-lesions"]
+    assert "predictions and of the references" in found.findings[0].text
+    assert not evaluate(f"{ours}@/1", f"{theirs}@/1", QUICK).findings
+    assert [f.code for f in evaluate(f"{ours}@9", f"{theirs}@1", QUICK).findings] == ["no-liver"]
+    assert not evaluate(str(folders[0]), str(folders[1]), QUICK).findings
+
+
 def test_pairs_by_table(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text("case,prediction,reference\nX,two.nii.gz,nine.nii.gz\n", encoding="utf-8")
@@ -174,6 +185,10 @@ def test_pairs_by_table(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     found = evaluate(str(folders[0]), str(folders[1]), QUICK, pairs=table)
     assert [s.case for s in found.scores] == ["X"]
     assert value(found, "lesions Dice per case, mean") == pytest.approx(0.8)
+    row = "X,two.nii.gz,two.nii.gz\n"
+    table.write_text(f"case,prediction,reference\n{row}{row}", encoding="utf-8")
+    with pytest.raises(InputError, match="twice"):
+        evaluate(str(folders[0]), str(folders[1]), QUICK, pairs=table)
     table.write_text("case,prediction\nX,two.nii.gz\n", encoding="utf-8")
     with pytest.raises(InputError, match="line 2"):
         evaluate(str(folders[0]), str(folders[1]), QUICK, pairs=table)

@@ -60,7 +60,8 @@ def test_known_figures() -> None:
     assert pooled.value == pytest.approx(2 * common / (3850 + 5650))
     errors = np.array([-2.0, 5.0, -0.5])
     assert told["burden RMSE"].value == pytest.approx(np.sqrt((errors**2).mean()))
-    assert told["burden, largest error"].value == 5.0
+    largest = told["burden, largest error"]
+    assert (largest.value, largest.low, largest.note) == (5.0, None, "no interval: it is a maximum")
     assert "2 without a burden" in told["burden RMSE"].note
     assert told["burden bias"].value == pytest.approx(errors.mean())
     upper = told["burden, upper limit of agreement"].value
@@ -97,6 +98,14 @@ def test_intervals_are_seeded_and_hold_the_value() -> None:
         if f.value is not None and f.low is not None and f.high is not None and "limit" not in f.name:
             assert f.low <= f.value <= f.high
     assert all(f.low is None for f in figures(draws=0).values())
+
+
+def test_no_spread_between_cases_is_no_certainty() -> None:
+    """Lesions in one case of five: every sample has its recall, and knows no other."""
+    table = np.full((5, 2), 0.0)
+    table[2] = (2, 3)
+    found = Resampler.of(5, 500, 0).figure("recall", "", table, ratio)
+    assert (found.value, found.low, found.high) == (pytest.approx(2 / 3), None, None)
 
 
 def test_bootstrap_of_a_mean_is_the_known_one() -> None:

@@ -52,6 +52,8 @@ def test_a_spec_survives_yaml(tmp_path: Path) -> None:
         ({"lesions": {"segment": 4}}, "lesions"),
         ({"shape": "large"}, "phantom spec"),
         ({"frilling": "IV"}, "frilling"),
+        ({"seed": -1}, "seed"),
+        ({"anatomy": {"seed": 1.5}}, "anatomy.seed"),
     ],
 )
 def test_a_wrong_field_is_named(table: dict[str, object], named: str) -> None:
