@@ -115,7 +115,7 @@ def _parts(scene: Scene, removed: tuple[int, ...]) -> Parts:
     flr = float(liver[stays].sum() - tumor[stays].sum())
     functioning = float(liver.sum() - tumor.sum())
     cleared = float(100.0 * tumor[gone].sum() / tumor.sum()) if tumor.sum() > 0 else 0.0
-    measured = (flr, 100.0 * flr / max(functioning, 1e-9), cleared)
+    measured = (flr, min(100.0 * flr / max(functioning, 1e-9), 100.0), cleared)
     if spread is None:
         return {
             key: (value, None)

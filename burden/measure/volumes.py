@@ -16,7 +16,7 @@ from burden.measure.table import CROSSING
 BURDEN_IS = "lesions / (liver with lesions) x 100"
 ROUGHLY = 1.4
 """Surface of a spleen against that of a ball of its volume."""
-NO_SEGMENTS = "no Couinaud segments: none given, and none could be predicted"
+NO_SEGMENTS = "the Couinaud segments are not known"
 
 
 def whole(scene: Scene) -> Iterator[Fact]:
