@@ -187,7 +187,7 @@ def test_a_models_refusal_reaches_the_user(toy: Any) -> None:
     from burden.measure import measure
 
     volume, found = toy(()).make()
-    model = replace(found, lesion_boundary_sd_mm=1.0, lesion_existence=(5.0, 0.0, 0.0))
+    model = replace(found, liver_boundary_sd_mm=0.5, lesion_boundary_sd_mm=1.0)
     bone = replace(volume, data=np.where(found.liver.data > 0, 700, -80).astype(np.int16))
     with pytest.raises(NotALiverError, match="700 HU"):
         measure(bone, model, Facts(), draws=0)
@@ -272,5 +272,5 @@ def test_segmentation_is_not_needed_to_ask(sample: Any) -> None:
     x = volume.grid.axis_of(0)
     labels = Labels(np.flip(liver, x).astype(np.uint8), volume.grid)
     found = Segmentation(labels, Labels(np.zeros(liver.shape, np.uint8), volume.grid), "x")
-    said = next(check.findings(volume, found, 1500.0, 0.0, 1, given=True))
+    said = next(check.findings(volume, found, 1500.0, 0.0, 1))
     assert said.code == "liver-implausible"
