@@ -9,11 +9,12 @@ import numpy as np
 from burden.errors import InputError
 from burden.findings import Finding
 from burden.image import Labels, Segmentation
-from burden.segment.naming import NOT_SEGMENTED, TUMOR_FACTS
+from burden.segment.naming import NOT_SEGMENTED, OUTSIDE, TUMOR_FACTS
 
 ABOUT_LESIONS = (
     "lesions-overlooked",
     NOT_SEGMENTED,
+    OUTSIDE,
     "lesions-of-vessel-task",
     "unlikely-lesions-left-out",
 )
