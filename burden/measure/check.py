@@ -53,7 +53,6 @@ _SIDED = (
     "debulk.*",
     "frilling.*",
 )
-_UNKNOWN_CODE = "lesions-not-segmented"
 _TRY = "Check that the series shows the liver, or give a liver mask."
 Mask = NDArray[np.bool_]
 
@@ -199,7 +198,8 @@ def findings(
             "warning",
             "CT without contrast medium hides many metastases: lesion numbers are lower bounds.",
         )
-    if lesions == 0 and of_model and all(f.code != _UNKNOWN_CODE for f in found.findings):
+    believed = not any({"*", "lesion.*"} & set(f.invalidates) for f in found.findings)
+    if lesions == 0 and of_model and believed:
         size = max(sphere_diameter(MIN_ML), 1.5 * thick)
         yield Finding(
             "no-lesion-found",

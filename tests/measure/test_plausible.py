@@ -194,18 +194,23 @@ def test_a_models_refusal_reaches_the_user(toy: Any) -> None:
     assert "liver-implausible" in {f.code for f in measure(bone, found, Facts(), draws=0).findings}
 
 
-def test_a_model_that_knows_no_lesions_is_not_said_to_have_found_none(toy: Any) -> None:
+@pytest.mark.parametrize(
+    ("code", "lost"), [("lesions-not-segmented", ("tumor.*", "lesion.*")), ("mr-model-unsound", ("*",))]
+)
+def test_a_model_not_believed_about_lesions_is_not_said_to_have_found_none(
+    code: str, lost: tuple[str, ...], toy: Any
+) -> None:
     from burden.findings import Finding
     from burden.measure import measure
 
     volume, found = toy(()).make()
-    said = Finding("lesions-not-segmented", "error", "knows none", ("tumor.*", "lesion.*"))
+    said = Finding(code, "error", "knows none", lost)
     model = replace(found, lesion_boundary_sd_mm=1.0, lesion_existence=None, findings=(said,))
     result = measure(volume, model, Facts(), draws=8)
     assert "no-lesion-found" not in {f.code for f in result.findings}
     assert not result.facts["tumor.burden"].valid
     assert result.facts["tumor.burden"].value.is_unknown  # type: ignore[union-attr]
-    assert result.facts["liver.volume"].valid
+    assert result.facts["liver.volume"].valid is (lost != ("*",))
 
 
 # --- real images ---------------------------------------------------------------------------------
