@@ -68,6 +68,8 @@ def _packages() -> list[Check]:
 
 
 def _memory() -> Check:
+    if not hasattr(os, "sysconf"):  # Windows
+        return _check("memory", "absent", f"not known; the main job uses up to {_MEMORY_GIB} GiB")
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     gib = pages * size / 2**30
     state = "good" if gib >= _MEMORY_GIB else "absent"

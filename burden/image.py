@@ -136,7 +136,8 @@ class Segmentation:
     lesion_probability
         Calibrated probability in [0, 1] that a voxel is lesion, where the source has one.
     liver_boundary_sd_mm, lesion_boundary_sd_mm
-        Standard deviation of the position of the drawn surface, one value a case.
+        Standard deviation of the position of the drawn surface, one value a case; 0 where people drew
+        it, whose errors :mod:`burden.measure.readers` knows.
     total_errors
         How far off the model's totals were on images it had never seen, one row an image:
         sqrt(true) - sqrt(found) of the burden in %, of the number of lesions and of the largest
@@ -160,6 +161,16 @@ class Segmentation:
     lesion_existence: tuple[float, float, float] | None = None
     total_errors: tuple[tuple[float, float, float], ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def liver_is_given(self) -> bool:
+        """Whether people drew the liver, rather than a model that states how far its edge is off."""
+        return self.liver_boundary_sd_mm == 0.0
+
+    @property
+    def lesions_are_given(self) -> bool:
+        """Whether people drew the lesions, rather than a model that states its errors."""
+        return self.lesion_existence is None and self.lesion_boundary_sd_mm == 0.0
 
     def __post_init__(self) -> None:
         for part in (self.lesions, self.segments, self.structures):

@@ -241,3 +241,10 @@ def test_the_problem_of_a_book_is_named_when_quiet_too(burden: Call, tmp_path: P
     for switch in ("-q", "--json"):
         code, _, told = burden("rules", "check", "books", switch)
         assert (code, "a.yaml" in told, "above" in told) == (5, True, False)
+
+
+def test_doctor_works_where_memory_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from burden.doctor import _memory
+
+    monkeypatch.delattr("os.sysconf")  # as on Windows
+    assert _memory()["state"] == "absent"

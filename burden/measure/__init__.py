@@ -22,7 +22,7 @@ from burden.measure.fact import at_least_seen, invalid
 from burden.measure.frilling import OPTIONS, frilling_types
 from burden.measure.hilum import hilum_point
 from burden.measure.phases import arterial_phase
-from burden.measure.readers import Errors, of_model, usual_readers
+from burden.measure.readers import Errors, errors_of, usual_readers
 from burden.measure.remnant import remnants
 from burden.measure.scene import Scene
 from burden.measure.segments import find_anatomy
@@ -128,11 +128,10 @@ def measure(
     )
     facts = [fact for measurement in MEASUREMENTS.values() for fact in measurement(scene)]
     cut = check.cut_area_mm2(_whole_grid(scene.liver, scene.window, volume, {}).data > 0, volume.grid)
-    given = drawn_by_people(found)
     liver_ml = float(np.count_nonzero(scene.liver)) * volume.grid.voxel_ml
     said = (*found.findings, *notes)
     known = {f.code for f in found.findings}  # reading may have said that slices are thick
-    about = check.findings(volume, found, liver_ml, cut, len(scene.rows), given=given, patient=patient)
+    about = check.findings(volume, found, liver_ml, cut, len(scene.rows), patient=patient)
     said += tuple(f for f in about if f.code not in known)
     said += tuple(not_measurable(volume, scene.rows))
     said += tuple(not_measured(found, scene.rows))
@@ -147,11 +146,6 @@ def measure(
     )
 
 
-def drawn_by_people(found: Segmentation) -> bool:
-    """Whether masks were given, rather than found by a model that states its errors."""
-    return found.lesion_existence is None and found.lesion_boundary_sd_mm == 0.0
-
-
 def prepare(
     volume: Volume,
     found: Segmentation,
@@ -164,16 +158,15 @@ def prepare(
     readers: Errors | None = None,
 ) -> tuple[Scene, tuple[Finding, ...]]:
     """Cut to the liver, tell lesions apart, find segments, fill the table, draw."""
-    given = drawn_by_people(found)
     liver = _liver(found)
-    check.require_liver(liver, volume.grid, given=given, where=volume.origin.path)
+    check.require_liver(liver, volume.grid, given=found.liver_is_given, where=volume.origin.path)
     window = _window(liver | (found.lesions.data > 0))
     grid = volume.grid.crop([w.start for w in window], [w.stop for w in window])
     parts = separate(
         found.lesions.data[window],
         liver[window],
         given=found.separate,
-        keep_all=given,
+        keep_all=found.lesions_are_given,
         voxel_ml=grid.voxel_ml,
         world=grid.affine,
         split=split,
@@ -193,9 +186,7 @@ def prepare(
     )
     spread = None
     if draws:
-        errors = of_model(found.lesion_boundary_sd_mm, found.liver_boundary_sd_mm)
-        if given:
-            errors = readers or usual_readers()
+        errors = errors_of(found, readers or usual_readers())
         spread = draw(tissue, rows, anatomy, errors, draws=draws, seed=seed)
     scene = Scene(volume, found, patient, tissue, window, anatomy, rows, spread, complete, uptake)
     return scene, (*parts.findings, *anatomy.findings, *said)

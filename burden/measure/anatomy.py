@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ SEGMENTS = tuple(range(1, 9))
 
 BORDERS = ("cantlie", "umbilical", "right_portal", "level", "caudate")
 """Borders between segments that move together when their place is in error."""
+
+MOSTLY = 0.5
+"""A mask that leaves more than this share of the liver without a segment says too little of it."""
 
 Mask = NDArray[np.bool_]
 SegmentArray = NDArray[np.uint8]
@@ -62,13 +65,29 @@ def unknown_anatomy(shape: tuple[int, ...], why: str) -> Anatomy:
 
 
 def given_anatomy(given: NDArray[np.unsignedinteger], liver: Mask, grid: Grid) -> Anatomy:
-    """Segments from a mask; liver it leaves unlabelled joins the nearest segment."""
+    """Segments from a mask; liver it leaves unlabelled joins the nearest segment.
+
+    A mask that is no Couinaud mask of this liver (labels of lobes, a part of it) gives none: every
+    hepatectomy of segments that it does not know would leave all of the liver.
+    """
     segments = np.where(liver & (given <= 8), given, 0).astype(np.uint8)
     bare = liver & (segments == 0)
     total, missing = int(np.count_nonzero(liver)), int(np.count_nonzero(bare))
     if missing == total:
         return unknown_anatomy(liver.shape, "the segment mask does not overlap the liver")
+    absent = [n for n in SEGMENTS[1:] if not (segments == n).any()]
+    lobes = [name for name, group in (("right", RIGHT), ("left", LEFT)) if set(group) <= set(absent)]
+    if lobes or missing > MOSTLY * total:
+        why = f"knows no segment of the {' or the '.join(lobes)} hemiliver" if lobes else ""
+        why = why or f"leaves {100 * missing / total:.0f} % of the liver without a segment"
+        text = f"The segment mask {why} and is not used: what needs segments is not known."
+        said = Finding("segments-unknown", "error", text)
+        return replace(unknown_anatomy(liver.shape, f"the segment mask {why}"), findings=(said,))
     findings = []
+    if absent:
+        numbers = ", ".join(map(str, absent))
+        text = f"The segment mask has no segment {numbers}: remnants take it for removed before."
+        findings.append(Finding("segments-absent", "warning", text))
     if missing:
         segments[bare] = nearest_segment(segments, bare, grid)
         if missing > 0.1 * total:

@@ -55,7 +55,6 @@ _SIDED = (
     "debulk.*",
     "frilling.*",
 )
-_UNKNOWN_CODE = "lesions-not-segmented"
 _TRY = "Check that the series shows the liver, or give a liver mask."
 Mask = NDArray[np.bool_]
 
@@ -146,7 +145,6 @@ def findings(
     cut_mm2: float,
     lesions: int,
     *,
-    given: bool,
     patient: Facts | None = None,
 ) -> Iterator[Finding]:
     """Everything to be said about one case; ``lesions`` is their number.
@@ -157,7 +155,11 @@ def findings(
         Where a model's mask cannot be a liver: in a head, a limb or the chest, or of no liver's density.
     """
     yield from implausible(
-        volume, found.liver.data > 0, cut_mm2 >= CUT_MM2, given=given, patient=patient
+        volume,
+        found.liver.data > 0,
+        cut_mm2 >= CUT_MM2,
+        given=found.liver_is_given,
+        patient=patient,
     )
     thick = volume.grid.spacing[volume.grid.slice_axis]
     if cut_mm2 >= CUT_MM2:
@@ -191,13 +193,15 @@ def findings(
             "lesions, and enhancement cannot be trusted.",
             ("tumor.viable_volume",),
         )
-    if volume.phase == "non-contrast" and volume.modality == "CT" and not given:
+    of_model = not found.lesions_are_given
+    if volume.phase == "non-contrast" and volume.modality == "CT" and of_model:
         yield Finding(
             BLIND_CODE,
             "warning",
             "CT without contrast medium hides many metastases: lesion numbers are lower bounds.",
         )
-    if lesions == 0 and not given and all(f.code != _UNKNOWN_CODE for f in found.findings):
+    believed = not any({"*", "lesion.*"} & set(f.invalidates) for f in found.findings)
+    if lesions == 0 and of_model and believed:
         size = max(sphere_diameter(MIN_ML), 1.5 * thick)
         yield Finding(
             "no-lesion-found",

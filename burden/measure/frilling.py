@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from burden.facts import Fact
 from burden.measure.anatomy import LEFT, RIGHT
-from burden.measure.fact import choice, unknown
+from burden.measure.fact import TAIL, choice, unknown
 from burden.measure.scene import Scene
 from burden.measure.table import CROSSING
 
@@ -153,8 +153,11 @@ def frilling_types(scene: Scene) -> Iterator[Fact]:
     """The type under each reading, with its numbers and the sentence to dictate."""
     rows = scene.rows
     if len(rows) > 1 and not scene.anatomy.known:
+        least = len(rows)  # that there are; where some may be none, fewer
+        if scene.spread is not None:
+            least = int(np.quantile(scene.spread.exists.sum(1), TAIL))
         for suffix in READINGS:
-            left_over = OPTIONS[2:] if suffix == ".frilling2009" else OPTIONS[1:]
+            left_over = OPTIONS[min(least, 2 if suffix == ".frilling2009" else 1) :]
             why = "several lesions, and no segments to tell the lobes"
             yield unknown(f"frilling.type{suffix}", "", why, left_over)
         return

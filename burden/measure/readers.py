@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
 from burden.errors import InputError
+from burden.image import Segmentation
 from burden.resources import shipped
 
 
@@ -36,9 +37,20 @@ MODEL_SHARE = 0.15
 """A model's error of a lesion's surface is at most this share of the diameter."""
 
 
-def of_model(lesion_mm: float, liver_mm: float) -> Errors:
-    """The errors that a model states."""
-    return Errors(MODEL_SHARE, lesion_mm, 0.0, 0.0, liver_mm, 0.0)
+def errors_of(found: Segmentation, people: Errors) -> Errors:
+    """Of each part the errors that its model states, or those of the people who drew it."""
+    errors = people
+    if not found.lesions_are_given:
+        errors = replace(
+            errors,
+            lesion_surface_share=MODEL_SHARE,
+            lesion_surface_mm=found.lesion_boundary_sd_mm,
+            diameter_share=0.0,
+            diameter_mm=0.0,
+        )
+    if not found.liver_is_given:
+        errors = replace(errors, liver_surface_mm=found.liver_boundary_sd_mm)
+    return errors
 
 
 @cache

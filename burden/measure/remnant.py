@@ -7,6 +7,7 @@ plan says otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ _PARTS = (
     ("debulk.{}.percent", "%"),
 )
 Parts = dict[str, tuple[float, NDArray[np.float64] | None]]
+_T = TypeVar("_T", float, NDArray[np.float64])
 
 
 def remnants(scene: Scene) -> Iterator[Fact]:
@@ -54,7 +56,7 @@ def remnants(scene: Scene) -> Iterator[Fact]:
         yield from _facts(scene, plan, parts[plan], f"removes segments {_list(removed)}")
     good = [p for p in PLANS if parts[p]["percent"][0] >= MIN_FLR_PERCENT]
     if scene.rows and good:
-        best = max(good, key=lambda p: parts[p]["debulk"][0])
+        best = max(good, key=lambda p: _worth(parts[p]["debulk"][0], parts[p]["percent"][0]))
         note = f"{best}: clears most tumor of the plans that leave >= {MIN_FLR_PERCENT:.0f} %"
         yield from _facts(scene, "best", _best_parts(parts, best), note)
         return
@@ -71,8 +73,7 @@ def _best_parts(parts: dict[str, Parts], best: str) -> Parts:
         return parts[best]
     drawn = {key: np.array([parts[p][key][1] for p in PLANS]) for key in ("volume", "percent", "debulk")}
     enough = drawn["percent"] >= MIN_FLR_PERCENT
-    # Of plans that clear alike the one that leaves more.
-    score = np.where(enough, drawn["debulk"] + 1e-6 * drawn["percent"], -1.0)
+    score = np.where(enough, _worth(drawn["debulk"], drawn["percent"]), -1.0)
     pick, which = score.argmax(axis=0), np.arange(score.shape[1])
     none = ~enough.any(axis=0)
     whole = drawn["volume"][0] / np.maximum(drawn["percent"][0] / 100.0, 1e-9)
@@ -80,6 +81,11 @@ def _best_parts(parts: dict[str, Parts], best: str) -> Parts:
     return {
         key: (parts[best][key][0], np.where(none, idle[key], drawn[key][pick, which])) for key in drawn
     }
+
+
+def _worth(cleared: _T, left: _T) -> _T:
+    """What plans are ranked by: of those that clear alike the one that leaves more."""
+    return cleared + 1e-6 * left
 
 
 def estimated_liver_ml(patient: Facts, formula: str = VAUTHEY) -> Interval | None:
@@ -109,7 +115,7 @@ def _parts(scene: Scene, removed: tuple[int, ...]) -> Parts:
     flr = float(liver[stays].sum() - tumor[stays].sum())
     functioning = float(liver.sum() - tumor.sum())
     cleared = float(100.0 * tumor[gone].sum() / tumor.sum()) if tumor.sum() > 0 else 0.0
-    measured = (flr, 100.0 * flr / max(functioning, 1e-9), cleared)
+    measured = (flr, min(100.0 * flr / max(functioning, 1e-9), 100.0), cleared)
     if spread is None:
         return {
             key: (value, None)

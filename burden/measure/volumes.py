@@ -17,7 +17,7 @@ BURDEN_IS = "lesions / (liver with lesions) x 100"
 ROUGHLY = 1.4
 """Surface of a spleen against that of a ball of its volume."""
 SIDES = {"right": RIGHT, "left": LEFT}
-NO_SEGMENTS = "no Couinaud segments: none given, and none could be predicted"
+NO_SEGMENTS = "the Couinaud segments are not known"
 
 Mask = NDArray[np.bool_]
 

@@ -154,5 +154,17 @@ def find_model(name: str | None) -> ModelEntry:
 
 
 def load_model(entry: ModelEntry) -> Segmenter:
-    """Load a model from its folder, checked against its hashes."""
-    return SEGMENTERS[entry.backend](entry.folder)
+    """Load a model from its folder, checked against its hashes.
+
+    Raises
+    ------
+    ModelError
+        Saying what is missing, damaged or not allowed.
+    """
+    try:
+        return SEGMENTERS[entry.backend](entry.folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # any setting may be of any kind
+        raise ModelError(
+            f"its settings are incomplete or of the wrong kind ({type(error).__name__}: {error}).",
+            where=entry.folder,
+        ) from error

@@ -155,6 +155,25 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
     return check
 
 
+def flag(value: Any) -> bool:
+    """Check for true or false; words for them are neither."""
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def words(value: Any) -> list[str]:
+    """Check for a list of words or numbers."""
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return [str(one) for one in value]
+
+
+def hashes(value: Any) -> dict[str, str]:
+    """Check for hashes by the files that they are of."""
+    return {str(file): str(digest) for file, digest in dict(value or {}).items()}
+
+
 def share(value: Any) -> float:
     """Check for an overlap, 0 up to but not 1."""
     number = float(value)
@@ -193,10 +212,13 @@ def naming(table: Json, where: object) -> Naming:
     """
 
     def check(value: Any) -> dict[str, tuple[int, ...]]:
-        return {
+        names = {
             str(name): tuple(int(v) for v in ([found] if isinstance(found, int) else found))
             for name, found in value.items()
         }
+        if min((v for values in names.values() for v in values), default=0) < 0:
+            raise ValueError(value)
+        return names
 
     return naming_of(checked(table, "labels", where, check, "{liver: [1, 2], lesion: 2}"), where)
 

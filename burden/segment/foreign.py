@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from burden.errors import ModelError
@@ -81,7 +81,7 @@ def load_weights(net: torch.nn.Module, folder: Path, file: str, hashes: Mapping[
         tensors, or does not fit the network.
     """
     path = weights_path(folder, file)
-    digest = check_hash(path, hashes.get(file))
+    digest = check_hash(path, hash_of(file, hashes))
     state = _state(path)
     try:
         net.load_state_dict(state)
@@ -130,6 +130,12 @@ def weights_path(folder: Path, file: str) -> Path:
     if not path.is_file():
         raise ModelError("the model has no weights.", where=path, hint="Copy the whole folder again.")
     return path
+
+
+def hash_of(file: str, hashes: Mapping[str, str]) -> str | None:
+    """The hash given for a file by its path in the folder, or by its bare name; None for none."""
+    given = {PurePosixPath(name): digest for name, digest in hashes.items()}
+    return given.get(PurePosixPath(file), given.get(PurePosixPath(PurePosixPath(file).name)))
 
 
 def check_hash(path: Path, wanted: str | None) -> str:

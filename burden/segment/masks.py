@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from burden.errors import InputError
+from burden.findings import Finding
 from burden.image import Labels, Segmentation
+from burden.segment.naming import NOT_SEGMENTED, OUTSIDE, TUMOR_FACTS
 
 ABOUT_LESIONS = (
     "lesions-overlooked",
-    "lesions-not-segmented",
+    NOT_SEGMENTED,
+    OUTSIDE,
     "lesions-of-vessel-task",
     "unlikely-lesions-left-out",
 )
@@ -54,7 +57,8 @@ def with_masks(
 ) -> Segmentation:
     """Replace parts of a model's segmentation by masks that the user gave.
 
-    A given liver bounds the model's lesions. A given lesion mask is taken as truth: its lesions
+    A given liver bounds the model's lesions, and what a model that is not believed would take back of
+    the liver stands. A given lesion mask is taken as truth: its lesions
     all exist, and its surface has no error of the model.
     """
     given = [
@@ -75,6 +79,7 @@ def with_masks(
             liver=Labels(inside.astype(np.uint8), liver.grid, {1: "liver"}),
             liver_boundary_sd_mm=0.0,
             lesions=Labels(found.lesions.data * inside.astype(found.lesions.data.dtype), liver.grid),
+            findings=tuple(map(_beside_a_given_liver, found.findings)),
         )
     if lesions is not None:
         found = replace(
@@ -88,6 +93,17 @@ def with_masks(
             findings=tuple(f for f in found.findings if f.code not in ABOUT_LESIONS),
         )
     return found if segments is None else replace(found, segments=_couinaud(segments))
+
+
+def _beside_a_given_liver(finding: Finding) -> Finding:
+    """A model that is not believed takes back what is its own: lesions and organs, not this liver."""
+    if finding.code == "no-liver-found":
+        text = f"{finding.text} So it looked for no lesions: tumor is not known, and it is not zero. "
+        text += "Give a lesion mask (--lesions)."
+        return Finding(NOT_SEGMENTED, "error", text, TUMOR_FACTS)
+    if "*" in finding.invalidates:
+        return replace(finding, invalidates=(*TUMOR_FACTS, "spleen.*"))
+    return finding
 
 
 def _tells_apart(lesions: Labels) -> bool:

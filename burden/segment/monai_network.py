@@ -14,7 +14,7 @@ from burden.grid import Grid
 from burden.image import Segmentation
 from burden.segment import description as say
 from burden.segment.description import Step
-from burden.segment.foreign import build, check_hash, find_weights, load_weights, weights_path
+from burden.segment.foreign import build, check_hash, find_weights, hash_of, load_weights, weights_path
 from burden.segment.monai_settings import settings_of
 from burden.segment.naming import Naming, Terms, assemble
 from burden.segment.orient import model_grid, resampled
@@ -70,7 +70,7 @@ def from_folder(folder: Path) -> NetworkSegmenter:
         If something is missing, not plain, or not the one its hash names; the message says which.
     """
     plan = read_plan(folder)
-    digest = check_hash(weights_path(folder, plan.weights), plan.hashes.get(plan.weights))
+    digest = check_hash(weights_path(folder, plan.weights), hash_of(plan.weights, plan.hashes))
     return NetworkSegmenter(plan, digest)
 
 
@@ -100,15 +100,13 @@ def read_plan(folder: Path) -> Plan:
         network=name,
         args=args,
         weights=weights,
-        hashes={str(k): str(v) for k, v in dict(table["sha256"] or {}).items()},
-        orientation=get("orientation", say.codes, "RAS") if "orientation" in table else "RAS",
+        hashes=get("sha256", say.hashes, "{models/model.pt: HEX}"),
+        orientation=get("orientation", say.codes, "RAS"),
         spacing_mm=get("spacing_mm", spacing, "[1.5, 1.5, 2.0]"),
         intensity=get("intensity", say.steps, "[{range: [-175, 250], to: [0, 1]}]"),
         window=get("window", say.three(int, 16, 512), "[96, 96, 96]"),
         overlap=get("overlap", say.share, "0.5") if "overlap" in table else 0.25,
-        output=get("output", say.one_of("softmax", "sigmoid"), "softmax")
-        if "output" in table
-        else "softmax",
+        output=get("output", say.one_of("softmax", "sigmoid"), "softmax"),
         naming=say.naming(table, folder),
         terms=say.terms(table, folder.name, folder),
     )
@@ -222,8 +220,8 @@ def _slide(
 
 def _decide(
     logits: torch.Tensor, plan: Plan, grid: Grid, native: Grid, progress: Progress
-) -> NDArray[np.uint16]:
-    """Class of each native voxel; classes that mean nothing here compete as one."""
+) -> NDArray[np.int32]:
+    """Class of each native voxel, -1 for none; classes that mean nothing here compete as one."""
     import torch
 
     known = plan.naming.known
@@ -234,13 +232,19 @@ def _decide(
             where=plan.folder,
         )
     by_half = plan.output == "sigmoid" or plan.network == PROMPTED
+    if logits.shape[0] == 1 and not by_half:
+        raise ModelError(
+            "the network has one output channel, of which softmax makes certainty everywhere.",
+            where=plan.folder,
+            hint="Say in burden.yaml: output: sigmoid.",
+        )
     shares = torch.sigmoid(logits) if by_half else torch.softmax(logits, 0)
     others = [n for n in range(shares.shape[0]) if n not in channels]
     rest = shares[others].max(dim=0).values if others and not by_half else torch.zeros(shares.shape[1:])
     best = np.full(native.shape, 0.5, np.float32)
     if not by_half:
         best = from_upright(rest.numpy(), grid, native)
-    winner = np.zeros(native.shape, np.uint16)
+    winner = np.full(native.shape, -1, np.int32)  # 0 may be a class, the liver even
     # Of overlapping answers (sigmoid) the more special one holds: a lesion is also liver.
     order = sorted(zip(known, channels, strict=True), key=lambda one: one[0] in plan.naming.lesion)
     for number, (value, channel) in enumerate(order):

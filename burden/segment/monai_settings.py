@@ -51,7 +51,7 @@ def settings_of(folder: Path) -> Json:
     ):
         try:
             found[key] = reading()
-        except (NotSaid, KeyError, TypeError, ValueError):
+        except (NotSaid, KeyError, TypeError, ValueError, AttributeError):
             continue
     if not {"orientation", "spacing_mm", "intensity"} <= own.keys():
         found |= _preprocessing(config, folder, own)
@@ -86,8 +86,8 @@ def _inference(folder: Path) -> Json:
     return {}
 
 
-def _follow(config: Json, value: Any, depth: int = 0) -> Any:
-    """Plain value behind references; lists and tables are followed inside.
+def _reach(config: Json, value: Any, depth: int = 0) -> Any:
+    """What a reference leads to; what is inside of it stays as it is.
 
     Raises
     ------
@@ -96,19 +96,31 @@ def _follow(config: Json, value: Any, depth: int = 0) -> Any:
     """
     if depth > _DEPTH:
         raise NotSaid
-    if isinstance(value, str):
-        if value.startswith("$"):
-            raise NotSaid
-        if value.startswith(("@", "%")):
-            found: Any = config
-            for part in value[1:].replace("::", "#").split("#"):
-                try:
-                    found = found[int(part)] if isinstance(found, list) else found[part]
-                except (KeyError, IndexError, ValueError, TypeError):
-                    raise NotSaid from None
-                found = _peek(config, found, depth + 1)
-            return _follow(config, found, depth + 1)
+    if not isinstance(value, str) or not value.startswith(("$", "@", "%")):
         return value
+    if value.startswith("$"):
+        raise NotSaid
+    found: Any = config
+    for part in value[1:].replace("::", "#").split("#"):
+        try:
+            found = found[int(part)] if isinstance(found, list) else found[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise NotSaid from None
+        found = _reach(config, found, depth + 1)
+    return found
+
+
+def _follow(config: Json, value: Any, depth: int = 0) -> Any:
+    """Plain value behind references; lists and tables are followed inside.
+
+    Raises
+    ------
+    NotSaid
+        As `_reach`.
+    """
+    value = _reach(config, value, depth)
+    if depth > _DEPTH:
+        raise NotSaid
     if isinstance(value, list):
         return [_follow(config, one, depth + 1) for one in value]
     if isinstance(value, Mapping):
@@ -116,18 +128,33 @@ def _follow(config: Json, value: Any, depth: int = 0) -> Any:
     return value
 
 
-def _peek(config: Json, value: Any, depth: int) -> Any:
-    """Follow a reference on the way to something inside it."""
-    if isinstance(value, str) and value.startswith(("@", "%")):
-        return _follow(config, value, depth)
-    return value
+def _transforms(config: Json, part: str) -> list[tuple[str, Json]]:
+    """Class names and arguments of the transforms of a part that are not switched off.
+
+    One that is a program has no name.
+
+    Raises
+    ------
+    NotSaid
+        Where the whole list is a program.
+    """
+    found = []
+    listed = _reach(config, _reach(config, config[part])["transforms"])
+    for item in listed if isinstance(listed, list) else ():
+        try:
+            one = _reach(config, item)
+        except NotSaid:
+            one = {}
+        if not isinstance(one, dict):
+            one = {}
+        if one.get("_disabled_") is not True:
+            found.append((str(one.get("_target_", "")).rpartition(".")[2], one))
+    return found
 
 
 def _network(config: Json) -> Json:
     """Class name and arguments; ``_`` keys of MONAI's own are left out."""
-    block = config["network_def"]
-    if isinstance(block, str):
-        block = _follow(config, block)
+    block = _reach(config, config["network_def"])
     name = str(block["_target_"]).rpartition(".")[2]
     args = {k: _follow(config, v) for k, v in block.items() if not k.startswith("_")}
     return {"name": name, "args": args}
@@ -151,24 +178,39 @@ def _modalities(meta: Json) -> list[str]:
 
 
 def _output(config: Json) -> str:
-    for one in config["postprocessing"]["transforms"]:
-        if one.get("_target_") == "Activationsd":
-            return "sigmoid" if one.get("sigmoid") is True else "softmax"
-    raise NotSaid
+    """How the network's answers become shares: softmax where nothing else is done with them.
+
+    Raises
+    ------
+    NotSaid
+        Where programs decide it, or answers are cut at a threshold with no word of what they are.
+    """
+    if "postprocessing" not in config:
+        return "softmax"
+    for name, one in _transforms(config, "postprocessing"):
+        if name == "Activationsd":
+            said = {key: _follow(config, one.get(key)) for key in ("sigmoid", "softmax", "other")}
+            if said["other"] is not None:
+                raise NotSaid
+            return "sigmoid" if said["sigmoid"] in (True, [True]) else "softmax"
+        if not name or (name == "AsDiscreted" and one.get("threshold") is not None):
+            raise NotSaid
+    return "softmax"
 
 
 def _preprocessing(config: Json, folder: Path, own: Json) -> Json:
     """Orientation, spacing and intensity from the list of transforms."""
-    found: Json = {}
     intensity: list[Json] = []
+    found: Json = {"orientation": "RAS", "spacing_mm": None, "intensity": intensity}
+    unsaid = set()
     try:
-        transforms = config["preprocessing"]["transforms"]
+        transforms = _transforms(config, "preprocessing")
     except (KeyError, TypeError):
+        return {"orientation": "RAS"}
+    except NotSaid:
         return {}
-    complete = True
-    for one in transforms:
-        name = str(one.get("_target_", "")).rpartition(".")[2]
-        if name in NO_EFFECT or one.get("_disabled_") is True:
+    for name, one in transforms:
+        if name in NO_EFFECT:
             continue
         try:
             args = {k: _follow(config, v) for k, v in one.items() if k not in ("keys", "mode")}
@@ -176,16 +218,13 @@ def _preprocessing(config: Json, folder: Path, own: Json) -> Json:
                 found["orientation"] = args["axcodes"]
             elif name == "Spacingd":
                 found["spacing_mm"] = args["pixdim"]
-            else:
+            elif name:
                 intensity.append(_step(name, args, folder, own))
+            else:
+                return {}
         except (NotSaid, KeyError):
-            complete = complete and name in ("Orientationd", "Spacingd")
-            found[f"!{name}"] = True
-    if complete:
-        found["intensity"] = intensity
-    if "!Spacingd" not in found and "spacing_mm" not in found:
-        found["spacing_mm"] = None
-    return {key: value for key, value in found.items() if not key.startswith("!")}
+            unsaid.add({"Orientationd": "orientation", "Spacingd": "spacing_mm"}.get(name, "intensity"))
+    return {key: value for key, value in found.items() if key not in unsaid}
 
 
 def _step(name: str, args: Json, folder: Path, own: Json) -> Json:

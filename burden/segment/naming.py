@@ -19,6 +19,7 @@ LEAST_ML = 30.0
 """Less than this is taken as no liver."""
 LEFT_OUT_ML = 1.0
 NOT_SEGMENTED = "lesions-not-segmented"
+OUTSIDE = "lesion-outside-liver"
 TUMOR_FACTS = (
     "tumor.*",
     "lesion.*",
@@ -166,6 +167,10 @@ def assemble(
     if lost >= LEFT_OUT_ML:
         text = f"{lost:.0f} mL away from the largest piece of liver were left out."
         findings += (Finding("pieces-left-out", "info", text),)
+    outside = float(np.count_nonzero(marked & ~liver)) * voxel
+    if outside > 0:
+        text = f"{outside:.1f} mL marked as lesion touch the liver nowhere and are not counted."
+        findings += (Finding(OUTSIDE, "warning", text),)
     return Segmentation(
         liver=Labels(liver.astype(np.uint8), volume.grid, {1: "liver"}),
         lesions=Labels(spots.astype(np.uint8), volume.grid, {1: "lesion"}),

@@ -24,7 +24,7 @@ from burden.errors import ModelError
 from burden.image import Segmentation
 from burden.segment import description as say
 from burden.segment.description import FILE, read_description
-from burden.segment.foreign import check_hash, load_tensors
+from burden.segment.foreign import check_hash, hash_of, load_tensors
 from burden.segment.naming import Naming, Terms, assemble
 from burden.segment.orient import model_grid, orientation, resampled
 
@@ -112,7 +112,7 @@ def read_folder(folder: Path) -> Trained:
         "text": f"nnU-Net {folder.name}",
     } | own
     checkpoints = _checkpoints(folder, own)
-    wanted = {str(k): str(v) for k, v in dict(table.get("sha256") or {}).items()}
+    wanted = say.checked({"sha256": {}} | own, "sha256", folder, say.hashes, "{FILE: HEX}")
     names = {path: path.relative_to(folder).as_posix() for path in checkpoints}
     return Trained(
         folder=folder,
@@ -124,9 +124,9 @@ def read_folder(folder: Path) -> Trained:
         orientation=say.checked(table, "orientation", folder, say.codes, "RAS")
         if "orientation" in table
         else "RAS",
-        mirror=bool(table.get("mirror", True)),
+        mirror=say.checked({"mirror": True} | own, "mirror", folder, say.flag, "false"),
         trusted=table.get("trusted") is True,
-        sha256={name: check_hash(path, wanted.get(name)) for path, name in names.items()},
+        sha256={name: check_hash(path, hash_of(name, wanted)) for path, name in names.items()},
     )
 
 
@@ -240,7 +240,7 @@ def _json(path: Path) -> Json:
 
 def _checkpoints(folder: Path, own: Json) -> tuple[Path, ...]:
     """One checkpoint of each fold, or of the folds that ``burden.yaml`` names."""
-    wanted = [str(fold) for fold in own.get("folds", [])]
+    wanted = say.checked({"folds": []} | own, "folds", folder, say.words, "[0, 1]")
     found = []
     for fold in sorted(folder.glob("fold_*")):
         number = fold.name.removeprefix("fold_")

@@ -206,9 +206,16 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
 
     try:
         image: Any = nib.load(path)
-        return np.asarray(image.dataobj), Grid.from_ras(image.shape, image.affine)
+        data = np.asarray(image.dataobj)
+        data = data[..., 0] if data.ndim == 4 and data.shape[3] == 1 else data
+        grid = Grid.from_ras(data.shape, image.affine)
+        whole = data.ndim == 3 and np.array_equal(data, np.rint(data))
     except Exception as error:  # any byte may be wrong
         raise ModelError("this mask cannot be read.", where=path, hint="Copy it again.") from error
+    if not whole:
+        hint = "A mask is one volume of whole numbers, 0 outside; probabilities are none."
+        raise ModelError("not a mask.", where=path, hint=hint)
+    return data, grid
 
 
 def _labels(path: Path) -> dict[int, str]:

@@ -128,6 +128,7 @@ GROUPS = {
     "tumor.burden_": "burden of each hemiliver",
     "lesion.count_": "lesions of each hemiliver",
     "lesion.min_distance_": "smallest distances of lesions",
+    "treated.": "shares of the liver that treatments would treat",
     "tumor.*_fraction": "shares of the tumor by enhancement",
 }
 """What groups of facts are called, by what stands before a star at the end."""

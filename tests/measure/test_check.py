@@ -25,7 +25,9 @@ def codes(result: Any) -> set[str]:
 
 
 def as_model(found: Segmentation) -> Segmentation:
-    return replace(found, lesion_boundary_sd_mm=1.0, lesion_existence=(5.0, 0.0, 0.0))
+    return replace(
+        found, liver_boundary_sd_mm=0.5, lesion_boundary_sd_mm=1.0, lesion_existence=(5.0, 0.0, 0.0)
+    )
 
 
 @pytest.mark.parametrize("draws", [0, 32])
@@ -265,3 +267,12 @@ def test_what_an_overlooking_model_found_is_a_lower_bound() -> None:
     (left,) = _withdraw([seen], said)
     assert left.value == Interval(1, 100)
     assert (left.draws, left.best) == (None, None)
+
+
+def test_a_models_liver_is_no_less_doubtful_for_given_lesions(toy: Callable[..., Any]) -> None:
+    """Lesions drawn by people do not vouch for the liver that a model found around them."""
+    balls = (((0.0, 0.0, 0.0), (8.0, 8.0, 8.0)),)
+    volume, found = toy(balls, liver=((0.0, 0.0, 0.0), (30.0, 30.0, 30.0))).make()
+    assert measure(volume, found, Facts(), draws=0).lesions
+    with pytest.raises(NotALiverError, match="too little"):
+        measure(volume, replace(found, liver_boundary_sd_mm=1.0), Facts(), draws=0)

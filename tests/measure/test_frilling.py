@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from burden.facts import Choice, Facts
+from burden.image import Labels
 from burden.measure import measure
 from burden.measure.frilling import RULES, sentence, spreading
 
@@ -84,6 +86,22 @@ def test_without_segments_several_lesions_leave_the_type_open(toy: Callable[...,
     assert any(f.code == "segments-unknown" for f in result.findings)
     one = measure(*toy(balls[:1], liver=tiny, segments=False).make(), Facts(), draws=4)
     assert one.facts["frilling.type"].best == "I"
+
+
+def test_lesions_that_may_be_none_leave_more_types_open(toy: Callable[..., Any]) -> None:
+    """Two lesions as likely as not: there may be one, type I of the 2009 paper, or none."""
+    balls = (((-8.0, 0.0, 0.0), (4.0, 4.0, 4.0)), ((8.0, 0.0, 0.0), (4.0, 4.0, 4.0)))
+    volume, found = toy(balls, cut_top=False, segments=False).make()
+    doubtful = replace(
+        found,
+        segments=Labels((found.liver.data > 0).astype(np.uint8), volume.grid),  # no Couinaud mask
+        liver_boundary_sd_mm=0.5,
+        lesion_boundary_sd_mm=1.0,
+        lesion_existence=(0.0, 0.0, 0.0),
+    )
+    facts = measure(volume, doubtful, Facts(), draws=64).facts
+    for name in ("frilling.type", "frilling.type.enets2012", "frilling.type.frilling2009"):
+        assert facts[name].value == Choice.of("none", "I", "II", "III"), name
 
 
 def test_what_would_be_dictated(toy: Callable[..., Any], three: Any) -> None:

@@ -187,25 +187,30 @@ def test_a_models_refusal_reaches_the_user(toy: Any) -> None:
     from burden.measure import measure
 
     volume, found = toy(()).make()
-    model = replace(found, lesion_boundary_sd_mm=1.0, lesion_existence=(5.0, 0.0, 0.0))
+    model = replace(found, liver_boundary_sd_mm=0.5, lesion_boundary_sd_mm=1.0)
     bone = replace(volume, data=np.where(found.liver.data > 0, 700, -80).astype(np.int16))
     with pytest.raises(NotALiverError, match="700 HU"):
         measure(bone, model, Facts(), draws=0)
     assert "liver-implausible" in {f.code for f in measure(bone, found, Facts(), draws=0).findings}
 
 
-def test_a_model_that_knows_no_lesions_is_not_said_to_have_found_none(toy: Any) -> None:
+@pytest.mark.parametrize(
+    ("code", "lost"), [("lesions-not-segmented", ("tumor.*", "lesion.*")), ("mr-model-unsound", ("*",))]
+)
+def test_a_model_not_believed_about_lesions_is_not_said_to_have_found_none(
+    code: str, lost: tuple[str, ...], toy: Any
+) -> None:
     from burden.findings import Finding
     from burden.measure import measure
 
     volume, found = toy(()).make()
-    said = Finding("lesions-not-segmented", "error", "knows none", ("tumor.*", "lesion.*"))
+    said = Finding(code, "error", "knows none", lost)
     model = replace(found, lesion_boundary_sd_mm=1.0, lesion_existence=None, findings=(said,))
     result = measure(volume, model, Facts(), draws=8)
     assert "no-lesion-found" not in {f.code for f in result.findings}
     assert not result.facts["tumor.burden"].valid
     assert result.facts["tumor.burden"].value.is_unknown  # type: ignore[union-attr]
-    assert result.facts["liver.volume"].valid
+    assert result.facts["liver.volume"].valid is (lost != ("*",))
 
 
 # --- real images ---------------------------------------------------------------------------------
@@ -272,5 +277,5 @@ def test_segmentation_is_not_needed_to_ask(sample: Any) -> None:
     x = volume.grid.axis_of(0)
     labels = Labels(np.flip(liver, x).astype(np.uint8), volume.grid)
     found = Segmentation(labels, Labels(np.zeros(liver.shape, np.uint8), volume.grid), "x")
-    said = next(check.findings(volume, found, 1500.0, 0.0, 1, given=True))
+    said = next(check.findings(volume, found, 1500.0, 0.0, 1))
     assert said.code == "liver-implausible"

@@ -53,6 +53,18 @@ def test_plans_against_counting(plan: str, toy: Callable[..., Any], three: Any) 
     )
 
 
+def test_of_plans_that_clear_alike_the_one_that_leaves_more(toy: Callable[..., Any]) -> None:
+    """A lesion in segment 6 goes with the right posterior section: as measured as in every draw."""
+    volume, found = toy((((-45.0, 20.0, -12.0), (8.0, 8.0, 8.0)),)).make()
+    facts = measure(volume, found, Facts()).facts
+    best, posterior = facts["flr.best.percent"], facts["flr.right_posterior.percent"]
+    assert facts["debulk.best.percent"].best == facts["debulk.right_posterior.percent"].best == 100.0
+    assert best.estimate == posterior.estimate
+    assert "right_posterior" in best.note
+    assert best.draws is not None
+    assert best.draws.min() <= float(best.estimate) <= best.draws.max()  # type: ignore[arg-type]
+
+
 def test_the_best_plan_clears_most_and_leaves_enough(toy: Callable[..., Any], three: Any) -> None:
     facts = measure(*toy(three).make(), Facts(), draws=0).facts
     allowed = [p for p in PLANS if facts[f"flr.{p}.percent"].best >= 30]  # type: ignore[operator]

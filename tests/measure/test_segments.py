@@ -120,6 +120,46 @@ def test_gaps_of_a_given_mask_join_the_nearest_segment(toy: Callable[..., Any], 
     assert (result.segments.data == found.segments.data).mean() > 0.99
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [((2, 3, 4), "right hemiliver"), ((5, 6, 7, 8), "left hemiliver"), ((1,), "right or the left")],
+)
+def test_a_mask_without_a_hemiliver_is_no_couinaud_mask(
+    kept: tuple[int, ...], said: str, toy: Callable[..., Any], three: Any
+) -> None:
+    """Lobes as labels 1 and 2, say: removing the segments it does not know would leave all the liver."""
+    volume, found = toy(three).make()
+    liver = found.liver.data > 0
+    part = np.where(liver, kept[0], 0).astype(np.uint8)
+    for n in kept:
+        part[found.segments.data == n] = n
+    result = measure(volume, replace(found, segments=Labels(part, volume.grid)), Facts())
+    finding = next(f for f in result.findings if f.code == "segments-unknown")
+    assert said in finding.text
+    for name in ("flr.right_hepatectomy.percent", "tumor.burden_left", "segment.6.volume"):
+        assert result.facts[name].best is None, name
+    assert "none" not in result.facts["frilling.type"].value.options
+    assert result.facts["frilling.type"].best is None
+
+
+def test_a_mask_of_a_part_of_the_liver_gives_no_segments(toy: Callable[..., Any], three: Any) -> None:
+    volume, found = toy(three).make()
+    part = found.segments.data * (np.isin(found.segments.data, (4, 5)))
+    result = measure(volume, replace(found, segments=Labels(part, volume.grid)), Facts(), draws=8)
+    assert "segments-unknown" in {f.code for f in result.findings}
+    assert result.facts["flr.right_hepatectomy.percent"].best is None
+
+
+def test_what_is_left_is_never_more_than_all(toy: Callable[..., Any], three: Any) -> None:
+    """Segments 2 and 3 were removed before: left lateral sectionectomy leaves 100 %, and it is said."""
+    volume, found = toy(three).make()
+    rest = np.where(np.isin(found.segments.data, (2, 3)), 4, found.segments.data).astype(np.uint8)
+    result = measure(volume, replace(found, segments=Labels(rest, volume.grid)), Facts())
+    left = result.facts["flr.left_lateral.percent"]
+    assert left.value.low <= left.estimate <= left.value.high <= 100.0
+    assert "2, 3" in next(f.text for f in result.findings if f.code == "segments-absent")
+
+
 def test_borders_have_names_and_errors() -> None:
     named = {border(a, b) for a in range(1, 9) for b in range(1, 9) if a != b}
     assert named == set(BORDERS)

@@ -15,7 +15,7 @@ from burden.facts import Facts, Interval
 from burden.image import Labels
 from burden.measure import measure
 from burden.measure.anatomy import Anatomy, border_areas
-from burden.measure.readers import Errors, load_readers, usual_readers
+from burden.measure.readers import Errors, errors_of, load_readers, usual_readers
 from burden.measure.tissue import Tissue
 from burden.measure.uncertainty import draw, growth
 from burden.resources import shipped
@@ -202,6 +202,26 @@ def test_given_readers_take_the_place_of_the_usual_ones(toy: Callable[..., Any],
         spreads = [np.std(r.facts[name].draws.astype(float)) for r in (usual, sharp)]
         assert spreads[1] < 0.3 * spreads[0], name
     assert np.std(sharp.facts["tumor.volume"].draws.astype(float)) > 0, "voxels still count"
+
+
+def test_each_part_has_the_error_of_whoever_drew_it(toy: Callable[..., Any], three: Any) -> None:
+    """Lesions drawn by people in a model's liver, the other way about, and segments in either."""
+    volume, found = toy(three).make()
+    people = usual_readers()
+    of_model = replace(found, liver_boundary_sd_mm=2.0, lesion_boundary_sd_mm=1.1)
+    in_its_liver, of_its_lesions = (
+        errors_of(replace(of_model, **{part: 0.0}), people)
+        for part in ("lesion_boundary_sd_mm", "liver_boundary_sd_mm")
+    )
+    assert in_its_liver == replace(people, liver_surface_mm=2.0)
+    assert of_its_lesions.liver_surface_mm == people.liver_surface_mm
+    assert (of_its_lesions.lesion_surface_mm, of_its_lesions.diameter_mm) == (1.1, 0.0)
+    assert errors_of(of_model, people).segment_border_mm == people.segment_border_mm > 0
+    liver = [
+        measure(volume, one, Facts(), draws=200).facts["liver.volume"].value
+        for one in (replace(of_model, lesion_boundary_sd_mm=0.0), of_model)
+    ]
+    assert liver[0] == liver[1]
 
 
 def test_every_measured_number_has_an_interval(toy: Callable[..., Any], three: Any) -> None:

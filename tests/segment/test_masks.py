@@ -75,3 +75,22 @@ def test_given_lesions_end_what_was_said_of_the_models() -> None:
     left = with_masks(model, None, labels((1, slice(2, 3))), None).findings
     assert [f.code for f in left] == ["model-of-another-modality"]
     assert with_masks(model, LIVER, None, None).findings == said
+
+
+def test_a_given_liver_stands_where_the_model_is_not_believed() -> None:
+    unsound = Finding("mr-model-unsound", "error", "Not to be trusted.", ("*",))
+    model = Segmentation(liver=LIVER, lesions=labels(), source="model", findings=(unsound,))
+    (said,) = with_masks(model, LIVER, None, None).findings
+    assert said.code == "mr-model-unsound"
+    assert {"tumor.*", "flr.*", "spleen.*"} <= set(said.invalidates)
+    assert "*" not in said.invalidates
+    assert with_masks(model, None, labels((1, slice(2, 3))), None).findings == (unsound,)
+
+
+def test_a_model_that_found_no_liver_leaves_the_tumor_in_a_given_one_unknown() -> None:
+    nothing = Finding("no-liver-found", "error", "The model found no liver in this image.", ("*",))
+    model = Segmentation(liver=labels(), lesions=labels(), source="model", findings=(nothing,))
+    (said,) = with_masks(model, LIVER, None, None).findings
+    assert said.code == "lesions-not-segmented"
+    assert "tumor.*" in said.invalidates
+    assert with_masks(with_masks(model, LIVER, None, None), None, LIVER, None).findings == ()

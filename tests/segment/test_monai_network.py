@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,11 @@ def test_what_is_not_plain_is_asked_for_and_taken_from_burden_yaml(
         ({"weights": "../model.pt"}, "inside the folder"),
         ({"weights": "models/none.pt"}, "no weights"),
         ({"sha256": {"models/model.pt": "0" * 64}}, "sha256 differs"),
+        ({"sha256": {"model.pt": "0" * 64}}, "sha256 differs"),
+        ({"sha256": {"./models/model.pt": "0" * 64}}, "sha256 differs"),
+        ({"sha256": "0" * 64}, "sha256"),
         ({"labels": {"liver": 9}}, "4 output channels"),
+        ({"labels": {"liver": -1}}, "labels"),
         ({"lesion_boundary_sd_mm": -1}, "lesion_boundary_sd_mm"),
     ],
 )
@@ -231,6 +236,82 @@ def test_wrong_settings_are_one_clear_line(
     with pytest.raises(ModelError, match=message) as error:
         from_folder(folder)(body(grids["small"]).volume, device="cpu", progress=lambda *_: None)
     assert "\n" not in str(error.value)
+
+
+Config = dict[str, Any]
+
+
+def activation(*transforms: Any) -> Callable[[Config], Any]:
+    return lambda config: config["postprocessing"].update(transforms=list(transforms))
+
+
+def behind_references(config: Config) -> None:
+    transforms = config["preprocessing"]["transforms"]
+    config["turn"], transforms[2] = transforms[2], "@turn"
+    config["before"], config["preprocessing"]["transforms"] = transforms, "@before"
+
+
+def test_transforms_are_followed_to_where_they_are_said(monai_folder: Make, tmp_path: Path) -> None:
+    assert read_plan(monai_folder(tmp_path / "a", behind_references)) == replace(
+        read_plan(monai_folder(tmp_path / "b")), folder=tmp_path / "a"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "setting"),
+    [
+        (lambda c: c["preprocessing"].update(transforms="$@before + @after"), "orientation"),
+        (lambda c: c["preprocessing"]["transforms"].insert(2, "$Anything()"), "orientation"),
+        (lambda c: c["preprocessing"]["transforms"][2].update(axcodes="$'LPS'"), "orientation"),
+        (lambda c: c["postprocessing"].update(transforms="$@after"), "output"),
+        (activation("$Anything()"), "output"),
+        (activation({"_target_": "Activationsd", "sigmoid": "$True"}), "output"),
+        (activation({"_target_": "AsDiscreted", "threshold": 0.5}), "output"),
+    ],
+)
+def test_transforms_that_are_programs_are_asked_for(
+    change: Callable[[Config], Any], setting: str, monai_folder: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=f"does not say its {setting} in plain values"):
+        read_plan(monai_folder(tmp_path / "b", change))
+
+
+@pytest.mark.parametrize(
+    ("transforms", "output"),
+    [
+        ([{"_target_": "monai.transforms.Activationsd", "sigmoid": True}], "sigmoid"),
+        ([{"_target_": "Activationsd", "sigmoid": "@inferer#yes"}], "sigmoid"),
+        ([{"_target_": "Activationsd", "sigmoid": True, "_disabled_": True}], "softmax"),
+        ([{"_target_": "AsDiscreted", "argmax": True}], "softmax"),
+    ],
+)
+def test_sigmoid_is_recognised_however_it_is_said(
+    transforms: list[Any], output: str, monai_folder: Make, tmp_path: Path
+) -> None:
+    def change(config: Config) -> None:
+        config["inferer"]["yes"] = True
+        activation(*transforms)(config)
+
+    assert read_plan(monai_folder(tmp_path / "b", change)).output == output
+
+
+def test_the_liver_may_be_class_zero(tmp_path: Path) -> None:
+    """A network without a background class: what is no class is not the liver."""
+    from burden.segment.monai_network import _decide
+
+    say(tmp_path, network={"name": "UNet", "args": {}}, spacing_mm=[4, 4, 4], window=[32, 32, 32],
+        intensity=[], labels={"liver": 0, "lesion": 1}, weights="m.pt", output="sigmoid")  # fmt: skip
+    plan = read_plan(tmp_path)
+    grid = Grid.from_axes((4, 4, 4), (4.0, 4.0, 4.0), (0, 0, 0))
+    logits = torch.full((2, 4, 4, 4), -9.0)
+    logits[0, 0], logits[1, 0, 0] = 9.0, 9.0
+    labels = _decide(logits, plan, grid, grid, lambda *_: None)
+    assert (labels[0, 1:] == 0).all()
+    assert (labels[0, 0] == 1).all()
+    assert (labels[1:] == -1).all()
+    alone = replace(plan, output="softmax", naming=replace(plan.naming, lesion=()))
+    with pytest.raises(ModelError, match="output: sigmoid"):
+        _decide(logits[:1], alone, grid, grid, lambda *_: None)
 
 
 def test_hashes_of_the_zoo_are_checked(monai_folder: Make, tmp_path: Path) -> None:

@@ -106,6 +106,40 @@ def test_a_missing_part_is_named(folder: Path, file: str) -> None:
         read_folder(folder)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mirror: 'false'",
+        "folds: 0",
+        "folds: null",
+        "sha256: abc",
+        "sha256: {checkpoint_final.pth: '00'}",
+    ],
+)
+def test_wrong_settings_are_not_passed_over(folder: Path, text: str) -> None:
+    (folder / "burden.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=text.partition(":")[0]):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("dataset.json", lambda t: t.update({"labels": None})),
+        ("dataset.json", lambda t: t.update({"labels": ["liver"]})),
+        ("dataset.json", lambda t: t.update({"channel_names": ["CT"]})),
+        ("plans.json", lambda t: t.update({"configurations": ["3d_fullres"]})),
+        ("plans.json", lambda t: t.update({"configurations": {"3d_fullres": "x"}})),
+    ],
+)
+def test_a_file_of_another_make_is_one_clear_line(folder: Path, file: str, change: Any) -> None:
+    from burden.segment import find_model, load_model
+
+    edit(folder, file, change)
+    with pytest.raises(ModelError, match="incomplete or of the wrong kind"):
+        load_model(find_model(str(folder)))
+
+
 def test_folds_and_checkpoints_are_chosen(folder: Path) -> None:
     for name in ("fold_1/checkpoint_best.pth", "fold_all/checkpoint_final.pth"):
         (folder / name).parent.mkdir()

@@ -124,6 +124,40 @@ def test_results_of_another_image_are_refused(
         run(results, moved)
 
 
+@pytest.mark.parametrize("kind", ["probabilities", "not numbers", "two volumes"])
+def test_what_is_no_mask_is_refused(
+    kind: str, tmp_path: Path, body: Any, grids: Any, ts_results: Any
+) -> None:
+    """Taken for a mask, a map of probabilities made the whole image liver."""
+    known = body(grids["small"])
+    results = ts_results(tmp_path / "r", known)
+    inside = np.isin(known.truth, (1, 2)).astype(np.float32)
+    data = {
+        "probabilities": 0.01 + 0.9 * inside,
+        "not numbers": np.where(inside > 0, 1, np.nan).astype(np.float32),
+        "two volumes": np.stack([inside, inside], axis=-1),
+    }[kind]
+    nib.save(nib.Nifti1Image(data, known.volume.grid.ras), results / "liver.nii.gz")
+    with pytest.raises(ModelError, match="not a mask"):
+        run(results, known.volume)
+
+
+def test_lesions_outside_the_liver_are_not_lost_without_a_word(
+    tmp_path: Path, body: Any, grids: Any, ts_results: Any
+) -> None:
+    known = body(grids["upright"])
+    results = ts_results(tmp_path / "r", known)
+    away = np.roll(known.truth == 2, 30, 0)
+    path = results / "liver_lesions.nii.gz"
+    nib.save(nib.Nifti1Image(away.astype(np.uint8), known.volume.grid.ras), path)
+    found = run(results, known.volume)
+    assert not found.lesions.data.any()
+    ml = np.count_nonzero(away) * known.volume.grid.voxel_ml
+    said = next(f for f in found.findings if f.code == "lesion-outside-liver")
+    assert said.severity == "warning"
+    assert f"{ml:.1f} mL" in said.text
+
+
 def test_results_without_a_liver_say_which_tasks(tmp_path: Path, body: Any, grids: Any) -> None:
     known = body(grids["small"])
     save(known.truth == 3, known.volume.grid, tmp_path / "spleen.nii.gz")
