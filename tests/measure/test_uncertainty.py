@@ -239,3 +239,15 @@ def test_labels_may_have_gaps(toy: Callable[..., Any], three: Any) -> None:
     lesions = Labels(np.where(found.lesions.data == 2, 0, found.lesions.data), volume.grid)
     result = measure(volume, replace(found, lesions=lesions), Facts(), draws=8)
     assert [lesion.id for lesion in result.lesions] == [1, 2]
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_the_largest_of_many_alike_lies_in_its_own_range(toy: Callable[..., Any], count: int) -> None:
+    """Taken back twice for being the longest of many, it fell below what every reader would measure."""
+    places = [(x, y, z) for z in (-24, 0, 24) for y in (-24, 0, 24) for x in (-48, -24, 0, 24, 48)]
+    balls = tuple((place, (6.0, 6.0, 6.0)) for place in places[:count])
+    volume, found = toy(balls, spacing=(1.0, 1.0, 5.0)).make()
+    largest = measure(volume, found, Facts(), draws=256).facts["lesion.largest_diameter"]
+    low, middle, high = largest.quantiles()
+    assert low < middle < high
+    assert middle <= largest.best <= high
