@@ -12,7 +12,7 @@ import numpy as np
 
 from burden.case import RESEARCH_USE, Case
 from burden.compare.align import align
-from burden.compare.doubts import beyond, lesions_known, of_matches, of_studies
+from burden.compare.doubts import as_seen, beyond, lesions_known, of_matches, of_studies
 from burden.compare.growth import remnant_growth
 from burden.compare.match import Match, match
 from burden.compare.response import Response, not_told, respond, respond_viable
@@ -71,7 +71,7 @@ def compare(
     known = lesions_known(one), lesions_known(two)
     # A lesion that nobody looked for is neither gone nor new.
     groups = (
-        match(one.lesions, two.lesions, base.lesions, follow.lesions, aligned.to_base)
+        as_seen(one, two, match(one.lesions, two.lesions, base.lesions, follow.lesions, aligned.to_base))
         if all(known)
         else ()
     )
@@ -262,13 +262,13 @@ def _match(m: Match, one: Case, two: Case) -> Json:
     before = [r for r in one.lesions if r.id in m.base]
     after = [r for r in two.lesions if r.id in m.follow]
     ml = sum(r.volume_ml for r in before), sum(r.volume_ml for r in after)
-    whole = m.kind != "outside" and not any(r.touches_edge for r in (*before, *after))
+    whole = not m.hidden and not any(r.touches_edge for r in (*before, *after))
     return {
         "kind": m.kind,
         "base": list(m.base),
         "follow_up": list(m.follow),
         "base_ml": ml[0],
-        "follow_up_ml": None if m.kind == "outside" else ml[1],
+        "follow_up_ml": None if m.hidden else ml[1],
         "change_percent": percent(*ml) if before and whole else None,
         "base_mm": [r.recist_long_mm for r in before],
         "follow_up_mm": [r.recist_long_mm for r in after],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from burden.case import Case
@@ -26,6 +27,17 @@ def lesions_known(case: Case) -> bool:
     return not (isinstance(volume.value, Interval) and volume.value.is_unknown and volume.best is None)
 
 
+def as_seen(one: Case, two: Case, groups: Sequence[Match]) -> tuple[Match, ...]:
+    """The matches, lesions taken as unseen rather than gone where only the follow-up lacks contrast."""
+    if _blind(one) or not _blind(two):
+        return tuple(groups)
+    return tuple(replace(m, kind="unseen") if m.kind == "gone" else m for m in groups)
+
+
+def _blind(case: Case) -> bool:
+    return any(f.code == "non-contrast-ct" for f in case.findings)
+
+
 def of_studies(one: Case, two: Case, aligned: Alignment) -> Iterator[Finding]:
     """What the two studies are, and how they fit."""
     if one.case_id == two.case_id:
@@ -37,13 +49,12 @@ def of_studies(one: Case, two: Case, aligned: Alignment) -> Iterator[Finding]:
         text = f"Of two patients, or in the wrong order? {'; '.join(unlike)}."
         yield Finding("two-patients", "warning", text)
     before, after = one.manifest.input, two.manifest.input
-    blind = any(f.code == "non-contrast-ct" for f in one.findings)
     for what in ("modality", "phase"):
         if before.get(what) and after.get(what) and before[what] != after[what]:
             text = f"{what.capitalize()} differs: {before[what]}, then {after[what]}."
             code = "not-comparable" if what == "modality" else "phase-differs"
             yield Finding(code, "warning", text + " New lesions may have been invisible before.")
-    if blind:
+    if _blind(one):
         text = "The base study is without contrast: lesions of the follow-up may have been there."
         yield Finding("not-comparable", "warning", text)
     if one.manifest.model != two.manifest.model:
@@ -77,10 +88,11 @@ def _unlike(one: Case, two: Case) -> Iterator[str]:
 
 
 def beyond(one: Case, two: Case, groups: Sequence[Match]) -> tuple[str, ...]:
-    """The lesions that an image does not show whole, in words."""
-    outside = [b for m in groups if m.kind == "outside" for b in m.base]
+    """The lesions that an image does not show, or not whole, in words."""
+    outside, unseen = ([b for m in groups if m.kind == k for b in m.base] for k in ("outside", "unseen"))
     found = {
         "of the base study outside the follow-up image": outside,
+        "of the base study not found in the follow-up, which is without contrast": unseen,
         "cut by the edge of the base image": [r.id for r in one.lesions if r.touches_edge],
         "cut by the edge of the follow-up image": [r.id for r in two.lesions if r.touches_edge],
     }

@@ -30,8 +30,9 @@ class Match:
     Parameters
     ----------
     kind
-        ``same``, ``merged``, ``split``, ``regrouped`` (several on both sides), ``gone``, ``new``, or
-        ``outside`` where the follow-up image does not reach.
+        ``same``, ``merged``, ``split``, ``regrouped`` (several on both sides), ``gone``, ``new``,
+        ``outside`` where the follow-up image does not reach, or ``unseen`` where it could not have
+        shown the lesion.
     base, follow
         Lesion ids.
     """
@@ -39,6 +40,11 @@ class Match:
     kind: str
     base: tuple[int, ...]
     follow: tuple[int, ...]
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the follow-up does not say what became of the lesion."""
+        return self.kind in ("outside", "unseen")
 
 
 def match(

@@ -17,6 +17,7 @@ KINDS = {
     "gone": "#3f8f5b",
     "new": "#c44e52",
     "outside": "#999999",
+    "unseen": "#bbbbbb",
 }
 ANSWERS = {"yes": "#3f8f5b", "no": "#c44e52", "unknown": "#b8860b"}
 MOST_BARS, MOST_BOOKS = 40, 26

@@ -173,7 +173,7 @@ def _living(base: Lesions, follow: Lesions, matches: Iterable[Match]) -> Iterato
         elif left:
             yield replace(m, follow=left)
         elif not alive.isdisjoint(m.base):
-            yield m if m.kind == "outside" else replace(m, kind="gone", follow=())
+            yield m if m.hidden else replace(m, kind="gone", follow=())
 
 
 def _sum_after(targets: set[int], groups: list[Match], before: ById, after: ById) -> tuple[float, bool]:
@@ -189,7 +189,7 @@ def _sum_after(targets: set[int], groups: list[Match], before: ById, after: ById
         now = [after[f] for f in m.follow]
         taken_in = sum(before[b].recist_long_mm for b in m.base if b not in targets)
         total += max(0.0, sum(r.recist_long_mm for r in now) - taken_in)
-        if m.kind == "outside" or taken_in > 0.0 or any(r.touches_edge for r in now):
+        if m.hidden or taken_in > 0.0 or any(r.touches_edge for r in now):
             whole = False
     return total, whole
 
@@ -216,7 +216,7 @@ def _of_rest(rest: list[Match], cleared: bool) -> str:
         return "none"
     if cleared and any(m.follow for m in rest):
         return "PD"
-    if any(m.kind == "outside" for m in rest):
+    if any(m.hidden for m in rest):
         return "NE"
     return "CR" if all(m.kind == "gone" for m in rest) else "non-CR/non-PD"
 
@@ -245,7 +245,7 @@ def _grown(groups: list[Match], before: ById, after: ById) -> tuple[Pair, Pair]:
     """
     length, volume = [0.0, 0.0], [0.0, 0.0]
     for m in groups:
-        if not m.base or m.kind == "outside" or any(before[b].touches_edge for b in m.base):
+        if not m.base or m.hidden or any(before[b].touches_edge for b in m.base):
             continue
         one = sum(before[b].recist_long_mm for b in m.base)
         two = [after[f].recist_long_mm for f in m.follow]

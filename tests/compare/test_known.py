@@ -211,3 +211,17 @@ def test_a_change_that_is_not_known_is_no_change_of_zero_in_the_picture() -> Non
     _waterfall(axes, rows)
     assert [(t.get_text(), t.get_position()[0]) for t in axes.texts] == [("?", 2)]
     assert "new, or more: 300" in axes.get_ylabel()
+
+
+def test_what_a_scan_without_contrast_does_not_show_is_not_gone() -> None:
+    blind = (Finding("non-contrast-ct", "warning", "CT without contrast medium."),)
+    base, follow = study("base", {0: 40.0, 2: 24.0}), study("follow", {0: 40.0}, findings=blind)
+    record = compare(base, follow, weeks=26.0)
+    assert [m["kind"] for m in record["matches"]] == ["same", "unseen"]
+    assert record["recist"]["overall"] == "NE"
+    assert record["volume"]["change_percent"] is None
+    assert record["months_stable"] is None
+    said = next(f["text"] for f in record["findings"] if f["code"] == "lesions-beyond-image")
+    assert "without contrast" in said
+    alike = compare(study("base", {0: 40.0, 2: 24.0}, findings=blind), follow, weeks=26.0)
+    assert [m["kind"] for m in alike["matches"]] == ["same", "gone"], "both were looked at alike"
