@@ -143,8 +143,8 @@ class NetworkSegmenter:
         progress("resample", 0.0)
         grid = model_grid(volume.grid, plan.orientation, plan.spacing_mm)
         image = torch.from_numpy(prepared(resampled(volume, grid), plan.intensity))
-        logits = _slide(net.to(device).eval(), image, plan, device, progress)
-        labels = _decide(logits, plan, grid, volume.grid, progress)
+        shares = _slide(net.to(device).eval(), image, plan, device, progress)
+        labels = _decide(shares, plan, grid, volume.grid, progress)
         return assemble(labels, plan.naming, volume, plan.terms)
 
 
@@ -173,7 +173,7 @@ def prepared(values: NDArray[np.float32], steps: tuple[Step, ...]) -> NDArray[np
 def _slide(
     net: torch.nn.Module, image: torch.Tensor, plan: Plan, device: str, progress: Progress
 ) -> torch.Tensor:
-    """Logits (classes, i, j, k) in overlapping windows, padded with the darkest value (air)."""
+    """Shares of the classes of `_kept`, in overlapping windows padded with the darkest value (air)."""
     import torch
     from monai.inferers.utils import sliding_window_inference
 
@@ -190,8 +190,7 @@ def _slide(
         out = net(batch, **prompts)
         done += 1
         progress("segment", min(1.0, done / float(np.prod(counts))))
-        logits: torch.Tensor = (out[0] if isinstance(out, list | tuple) else out).float()
-        return logits
+        return _kept((out[0] if isinstance(out, list | tuple) else out).float(), plan)
 
     try:
         with torch.inference_mode():
@@ -215,39 +214,56 @@ def _slide(
             hint="Check window, in_channels and strides.",
         ) from error
     assert isinstance(found, torch.Tensor)  # noqa: S101  # one output, so no tuple or dict
-    return found[0].clone()
+    return torch.sigmoid(found[0]) if _by_half(plan) else torch.exp(found[0])
 
 
-def _decide(
-    logits: torch.Tensor, plan: Plan, grid: Grid, native: Grid, progress: Progress
-) -> NDArray[np.int32]:
-    """Class of each native voxel, -1 for none; classes that mean nothing here compete as one."""
+def _by_half(plan: Plan) -> bool:
+    return plan.output == "sigmoid" or plan.network == PROMPTED
+
+
+def _kept(logits: torch.Tensor, plan: Plan) -> torch.Tensor:
+    """Of a window's answer (batch, channels, i, j, k) what is named here, in that order.
+
+    With softmax as logarithms of shares, and the largest of the other classes last, since they compete
+    as one: of a network of a hundred classes a whole scan would not fit into memory.
+    """
     import torch
 
-    known = plan.naming.known
-    channels = list(range(len(known))) if plan.network == PROMPTED else list(known)
-    if max(channels) >= logits.shape[0]:
+    known, channels = plan.naming.known, logits.shape[1]
+    if plan.network == PROMPTED:
+        return logits
+    if max(known) >= channels:
         raise ModelError(
-            f"label {max(known)} is named, but the network has {logits.shape[0]} output channels.",
+            f"label {max(known)} is named, but the network has {channels} output channels.",
             where=plan.folder,
         )
-    by_half = plan.output == "sigmoid" or plan.network == PROMPTED
-    if logits.shape[0] == 1 and not by_half:
+    if channels == 1 and not _by_half(plan):
         raise ModelError(
             "the network has one output channel, of which softmax makes certainty everywhere.",
             where=plan.folder,
             hint="Say in burden.yaml: output: sigmoid.",
         )
-    shares = torch.sigmoid(logits) if by_half else torch.softmax(logits, 0)
-    others = [n for n in range(shares.shape[0]) if n not in channels]
-    rest = shares[others].max(dim=0).values if others and not by_half else torch.zeros(shares.shape[1:])
-    best = np.full(native.shape, 0.5, np.float32)
-    if not by_half:
-        best = from_upright(rest.numpy(), grid, native)
+    if _by_half(plan):
+        return logits[:, list(known)]
+    shares = torch.log_softmax(logits, 1)
+    others = [n for n in range(channels) if n not in known]
+    if not others:
+        return shares[:, list(known)]
+    return torch.cat([shares[:, list(known)], shares[:, others].amax(1, keepdim=True)], 1)
+
+
+def _decide(
+    shares: torch.Tensor, plan: Plan, grid: Grid, native: Grid, progress: Progress
+) -> NDArray[np.int32]:
+    """Class of each native voxel, -1 for none; ``shares`` as of `_slide`."""
+    known, by_half = plan.naming.known, _by_half(plan)
+    best = np.full(native.shape, 0.5 if by_half else 0.0, np.float32)
+    if len(shares) > len(known):
+        best = from_upright(shares[-1].numpy(), grid, native)
     winner = np.full(native.shape, -1, np.int32)  # 0 may be a class, the liver even
     # Of overlapping answers (sigmoid) the more special one holds: a lesion is also liver.
-    order = sorted(zip(known, channels, strict=True), key=lambda one: one[0] in plan.naming.lesion)
-    for number, (value, channel) in enumerate(order):
+    order = sorted(enumerate(known), key=lambda one: one[1] in plan.naming.lesion)
+    for number, (channel, value) in enumerate(order):
         progress("decide", number / len(order))
         share = from_upright(shares[channel].numpy(), grid, native)
         wins = share > best

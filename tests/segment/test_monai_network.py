@@ -105,7 +105,7 @@ def test_networks_of_the_white_list_run(name: str, tmp_path: Path) -> None:
 
 def test_prompted_classes_land_in_their_places(tmp_path: Path) -> None:
     """VISTA-3D answers for each class asked; the order of asking must not mix them up."""
-    from burden.segment.monai_network import _decide
+    from burden.segment.monai_network import _decide, _kept
 
     say(tmp_path, network={"name": "vista3d132", "args": {}}, spacing_mm=[4, 4, 4], window=[32, 32, 32],
         intensity=[], labels={"hepatic tumor": 26, "liver": 1, "spleen": 3}, weights="m.pt")  # fmt: skip
@@ -114,7 +114,7 @@ def test_prompted_classes_land_in_their_places(tmp_path: Path) -> None:
     grid = Grid.from_axes((6, 6, 6), (4, 4, 4), (0, 0, 0))
     logits = torch.full((3, 6, 6, 6), -9.0)
     logits[0, :4], logits[1, 4:], logits[2, 1:2] = 9.0, 9.0, 5.0
-    winner = _decide(logits, plan, grid, grid, lambda *_: None)
+    winner = _decide(torch.sigmoid(_kept(logits[None], plan)[0]), plan, grid, grid, lambda *_: None)
     assert (winner[0] == 1).all()
     assert (winner[1] == 26).all(), "a lesion inside the liver stays a lesion, however sure the liver is"
     assert (winner[4:] == 3).all()
@@ -297,7 +297,7 @@ def test_sigmoid_is_recognised_however_it_is_said(
 
 def test_the_liver_may_be_class_zero(tmp_path: Path) -> None:
     """A network without a background class: what is no class is not the liver."""
-    from burden.segment.monai_network import _decide
+    from burden.segment.monai_network import _decide, _kept
 
     say(tmp_path, network={"name": "UNet", "args": {}}, spacing_mm=[4, 4, 4], window=[32, 32, 32],
         intensity=[], labels={"liver": 0, "lesion": 1}, weights="m.pt", output="sigmoid")  # fmt: skip
@@ -305,13 +305,31 @@ def test_the_liver_may_be_class_zero(tmp_path: Path) -> None:
     grid = Grid.from_axes((4, 4, 4), (4.0, 4.0, 4.0), (0, 0, 0))
     logits = torch.full((2, 4, 4, 4), -9.0)
     logits[0, 0], logits[1, 0, 0] = 9.0, 9.0
-    labels = _decide(logits, plan, grid, grid, lambda *_: None)
+    labels = _decide(torch.sigmoid(_kept(logits[None], plan)[0]), plan, grid, grid, lambda *_: None)
     assert (labels[0, 1:] == 0).all()
     assert (labels[0, 0] == 1).all()
     assert (labels[1:] == -1).all()
     alone = replace(plan, output="softmax", naming=replace(plan.naming, lesion=()))
     with pytest.raises(ModelError, match="output: sigmoid"):
-        _decide(logits[:1], alone, grid, grid, lambda *_: None)
+        _kept(logits[None, :1], alone)
+
+
+def test_of_a_hundred_classes_only_those_named_are_kept(tmp_path: Path) -> None:
+    """The scan in memory is as large as what is named; the best class still wins."""
+    from burden.segment.monai_network import _decide, _kept
+
+    say(tmp_path, network={"name": "UNet", "args": {}}, spacing_mm=[4, 4, 4], window=[32, 32, 32],
+        intensity=[], labels={"liver": 5, "lesion": 70}, weights="m.pt")  # fmt: skip
+    plan = read_plan(tmp_path)
+    grid = Grid.from_axes((8, 8, 8), (4.0, 4.0, 4.0), (0, 0, 0))
+    logits = torch.from_numpy(np.random.default_rng(0).normal(0, 3, (1, 105, 8, 8, 8))).float()
+    logits[0, [5, 70]] += 7.0
+    kept = _kept(logits, plan)
+    assert kept.shape == (1, 3, 8, 8, 8)
+    best = logits[0].argmax(0).numpy()
+    labels = _decide(torch.exp(kept[0]), plan, grid, grid, lambda *_: None)
+    np.testing.assert_array_equal(labels, np.where(np.isin(best, [5, 70]), best, -1))
+    assert len(np.unique(labels)) == 3
 
 
 def test_hashes_of_the_zoo_are_checked(monai_folder: Make, tmp_path: Path) -> None:
