@@ -260,6 +260,17 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def nnunet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny trained-model folder written by nnunetv2 itself; skips where that is not installed."""
+    return write_nnunet(tmp_path_factory.mktemp("nnunet"))
+
+
+@pytest.fixture(scope="session")
+def nnunet_regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, trained on overlapping regions."""
+    return write_nnunet(tmp_path_factory.mktemp("regions"), "--regions")
+
+
+def write_nnunet(out: Path, *options: str) -> Path:
+    """The folder that ``nnunet_folder.py OUT`` writes; ``--regions`` trains on overlapping regions."""
     import importlib.util
     import os
     import subprocess
@@ -268,10 +279,12 @@ def nnunet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("nnunetv2") is None:
         text = 'NOT CHECKED with nnU-Net: pip install "liver-burden[nnunet]"'
         pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
-    out = tmp_path_factory.mktemp("nnunet")
     script = Path(__file__).with_name("nnunet_folder.py")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", script, out], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", script, out, *options],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     folder = next(out.glob("results/*/nnUNetTrainer__*"))

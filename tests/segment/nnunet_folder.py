@@ -1,4 +1,5 @@
-"""Write a tiny trained-model folder of nnU-Net v2 with its own trainer: `python nnunet_folder.py OUT`.
+"""Write a tiny trained-model folder of nnU-Net v2 with its own trainer:
+`python nnunet_folder.py OUT [--regions]`.
 
 Run as a program of its own, because nnunetv2 takes where it writes from the environment. The network
 is a two-stage PlainConvUNet whose weights name a voxel by its intensity (see conftest.nearest_class).
@@ -31,11 +32,12 @@ def main(out: Path) -> None:
     sys.modules["segment_conftest"] = body  # dataclasses look their module up
     spec.loader.exec_module(body)
 
+    regions = "--regions" in sys.argv
+    labels = {"background": 0, "liver": [1, 2] if regions else 1, "tumor": 2, "spleen": 3}
     dataset = {
         "channel_names": {"0": "CT"},
-        "labels": {"background": 0, "liver": [1, 2], "tumor": 2, "spleen": 3}
-        if "--regions" in sys.argv
-        else {"background": 0, "liver": 1, "tumor": 2, "spleen": 3},
+        "labels": labels,
+        **({"regions_class_order": [1, 2, 3]} if regions else {}),
         "numTraining": 1,
         "file_ending": ".nii.gz",
     }
@@ -50,7 +52,7 @@ def main(out: Path) -> None:
     with suppress(FileNotFoundError):  # it looks for preprocessed data once the network is there
         trainer.initialize()
     assert trainer.network is not None
-    set_weights(trainer.network, body)
+    set_weights(trainer.network, *(of_regions(body) if regions else of_classes(body)), body)
     trainer._best_ema = np.float64(0.5)  # a trained one holds numbers of numpy
     trainer.save_checkpoint(str(fold / "checkpoint_final.pth"))
     (folder / "plans.json").write_text(json.dumps(written), encoding="utf-8")
@@ -99,14 +101,37 @@ def plans(body: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def set_weights(network: Any, body: Any) -> None:
+def of_classes(body: Any) -> tuple[Any, Any]:
+    """What each hinge, and a constant, adds to the logit of each class."""
     import torch
 
-    slopes, offsets, mixing = body.nearest_class()
+    return body.nearest_class()[2], torch.zeros(4)
+
+
+def of_regions(body: Any) -> tuple[Any, Any]:
+    """The same for liver with tumor, tumor, and spleen, each of which is there above 0.
+
+    Of two values |x - a| + |x - b| stays within their distance and twice a margin about them.
+    """
+    import torch
+
+    hu = [body.HU[name] for name in ("body", "liver", "lesion", "spleen")]
+    mixing, constant = torch.zeros(3, 8), torch.zeros(3)
+    for n, (a, b, margin) in enumerate(((1, 2, 45), (2, 2, 40), (3, 3, 45))):
+        for one in (a, b):
+            mixing[n, 2 * one : 2 * one + 2] -= body.STEEP
+        constant[n] = body.STEEP * (hu[b] - hu[a] + 2 * margin) / (body.HIGH - body.LOW)
+    return mixing, constant
+
+
+def set_weights(network: Any, mixing: Any, constant: Any, body: Any) -> None:
+    import torch
+
+    slopes, offsets, _ = body.nearest_class()
     wanted = {
         "encoder.stages.0.0.convs.0.conv": lambda w, b: (hinges(w, slopes), b.copy_(offsets)),
         "decoder.stages.0.convs.0.conv": lambda w, b: skip(w),
-        "decoder.seg_layers.0": lambda w, b: w[:, :, 0, 0, 0].copy_(mixing[-w.shape[0] :]),
+        "decoder.seg_layers.0": lambda w, b: (w[:, :, 0, 0, 0].copy_(mixing), b.copy_(constant)),
     }
 
     def hinges(weight: Any, slopes: Any) -> None:

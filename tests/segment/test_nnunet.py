@@ -237,3 +237,19 @@ def test_nothing_but_the_result_goes_to_standard_output(
     )
     with pytest.raises(ModelError, match="sha256 differs"):
         from_folder(copy)
+
+
+def test_overlapping_regions_are_run_and_read(
+    nnunet_regions: Path, nnunet_folder: Path, body: Any, grids: Any
+) -> None:
+    """Trained on liver with tumor, and tumor: each its own sigmoid; the answer is that of classes."""
+    volume = body(grids["small"]).volume
+    regions, classes = (
+        from_folder(folder)(volume, device="cpu", progress=lambda *_: None)
+        for folder in (nnunet_regions, nnunet_folder)
+    )
+    assert (regions.lesions.data > 0).any()
+    assert (regions.liver.data > 0)[regions.lesions.data > 0].all(), "lesions are part of the liver"
+    for one, two in ((regions.liver, classes.liver), (regions.lesions, classes.lesions)):
+        both = ((one.data > 0) & (two.data > 0)).sum()
+        assert 2 * both / ((one.data > 0).sum() + (two.data > 0).sum()) > 0.95
