@@ -43,9 +43,9 @@ def options(values: Values) -> Iterator[Any]:
         yield paragraph(words(note), "soft")
     head = ("Option", "State", "P(met)", "Why", "What would change it")
     rows: list[list[Any]] = [[paragraph(f"<b>{text}</b>", "cell") for text in head]]
-    whole = []
+    whole, titles = [], []
     for group in values["options"]:
-        whole.append(len(rows))
+        titles.append(len(rows))
         rows.append([paragraph(f"<b>{words(group.title)}</b>", "label"), "", "", "", ""])
         for one in group.choices:
             why = words(one.why) + (" <i>(readings differ)</i>" if one.differ else "")
@@ -58,7 +58,7 @@ def options(values: Values) -> Iterator[Any]:
             rows.append(
                 [paragraph(f"<b>{title}:</b> {words('; '.join(sentences))}.", "soft"), *[""] * 4]
             )
-    yield table(rows, [30, 20, 15, 58, 55], whole=whole)
+    yield table(rows, [30, 20, 15, 58, 55], whole=whole, titles=titles)
     if values["entered"]:
         given = "; ".join(f"{words(f.label)} <b>{words(f.said.text)}</b>" for f in values["entered"])
         yield paragraph(f"Facts the rules were given: {given}.", "soft")

@@ -77,8 +77,12 @@ def table(
     head: bool = True,
     grid: bool = True,
     whole: Sequence[int] = (),
+    titles: Sequence[int] = (),
 ) -> Any:
-    """A table that breaks between pages, its head repeated; ``whole`` rows have one wide cell."""
+    """A table that breaks between pages, its head repeated; ``whole`` rows have one wide cell.
+
+    ``titles`` are such rows too, and stay with the row below.
+    """
     styles()
     from reportlab.lib.colors import HexColor
     from reportlab.lib.units import mm
@@ -91,7 +95,8 @@ def table(
         ("TOPPADDING", (0, 0), (-1, -1), 1.6),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2.2),
     ]
-    looks += [("SPAN", (0, row), (-1, row)) for row in whole]
+    looks += [("SPAN", (0, row), (-1, row)) for row in (*whole, *titles)]
+    looks += [("NOSPLIT", (0, row), (-1, row + 1)) for row in titles]
     if grid:
         looks.append(("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor(LINE)))
     if head:

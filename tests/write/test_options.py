@@ -135,3 +135,13 @@ def test_a_target_is_not_denied_where_tumor_was_cut(patient: Case) -> None:
     ((_, answer, told),) = plans.answers
     assert (answer, told) == ("unknown", "no plan clears that much of what was seen")
     assert plans_of(replace(patient, plans=())) is None
+
+
+def test_a_group_title_is_never_left_alone_at_the_foot_of_a_page() -> None:
+    from burden.write.pdf_page import paragraph, table
+
+    rows = [[paragraph(f"row {n}", "cell"), ""] for n in range(10)]
+    one = table(rows, [50, 50], titles=[4])
+    one.wrap(400, 1000)
+    first, rest = one.split(400, sum(one._rowHeights[:5]) + 1)  # room for the title, and no more
+    assert (len(first._cellvalues), len(rest._cellvalues)) == (4, 7), "the head is repeated"
