@@ -170,3 +170,13 @@ def test_borders_have_names_and_errors() -> None:
     assert set(shape_model().border_sd_mm) == set(BORDERS)
     assert all(1.0 < sd < 15.0 for sd in shape_model().border_sd_mm.values())
     assert shipped("configs", "segments.npz").stat().st_size < 4_000_000
+
+
+def test_a_crumb_or_a_ball_has_no_segments(toy: Callable[..., Any]) -> None:
+    """Too small to have a shape; and a shape that no liver has."""
+    for radius, why in ((21.0, "too small"), (60.0, "unlike")):
+        volume, found = toy((), liver=((0.0, 0.0, 0.0), (radius,) * 3), segments=False).make()
+        result = measure(volume, found, Facts(), draws=0)
+        assert result.facts["segment.4.volume"].best is None
+        said = [result.facts["segment.4.volume"].note, *(f.text for f in result.findings)]
+        assert any(why in text for text in said), said
