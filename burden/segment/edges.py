@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
 LEAST_ML = 0.3
-SHARP_MM = 3.0
-TAIL = 0.2
+SHARP_MM = 2.0
+TAIL = 0.25
 """A sharp edge takes at most so many mm from TAIL to 1 - TAIL of the way between lesion and liver."""
 OVER = 1.2
 """Where the level goes beyond the liver's by more than a fifth, that is not the liver's level."""
-FARTHEST_MM = 4.0
-"""An edge farther than this from the outline is another one."""
+FARTHEST_MM = 2.5
+"""An edge farther than this from the outline is another one: that of a dead core, say."""
 CONTRAST_HU = 10.0
 CLEAR = 1.0
 """Half the contrast must be this many standard deviations of the smoothed noise."""
