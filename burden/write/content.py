@@ -130,7 +130,8 @@ def lobes(facts: Facts) -> list[Figure]:
                 f"{told.text}, {_plural(lesions.text)}" if lesions.known and lesions.text else told.text
             )
             share = said(facts, f"treated.{side}", natural=PERCENT)
-            words += f"; {share.text} of the liver" if share.known else ""
+            if share.known:
+                words = f"{words if told.known else f'burden {words}'}; {share.text} of the liver"
             rows.append(Figure(f"{side.capitalize()} hemiliver", Said(words, told.range, told.note)))
     return rows
 
