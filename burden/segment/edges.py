@@ -1,11 +1,9 @@
-"""Outlines of lesions: at the edge of those that have a sharp one, wider around large ones that fade.
+"""Move the outline of a sharply bounded lesion to where the image has its edge.
 
 A network that learned lesions which fade towards their rim draws sharp ones too large, by the same 1
-to 3 mm all round, and large fading ones as little more than their core. How intensity changes with the
-distance from the outline tells which kind a lesion is: where it goes from the lesion's level to the
-liver's within a few millimetres, the edge is at the middle between the two, and the outline is moved
-there, voxel by voxel. To any other large lesion belongs what is connected to it and lesion with a
-lower probability. Everything else stays as drawn.
+to 3 mm all round. How intensity changes with the distance from the outline tells which kind a lesion
+is: where it goes from the lesion's level to the liver's within a few millimetres, the edge is at the
+middle between the two, and the outline is moved there, voxel by voxel. Everything else stays as drawn.
 """
 
 from __future__ import annotations
@@ -30,9 +28,6 @@ CLEAR = 1.0
 SMOOTH_MM = 1.0
 BAND_MM = 2.0
 """Voxels within this of the edge are lesion or not by their intensity."""
-OUTSKIRTS = 0.25
-OUTSKIRTS_ML = 20.0
-"""Voxels this likely to be lesion belong to a lesion of this size that has no sharp edge."""
 _INNER_MM, _OUTER_MM = (-10.0, -4.0), (4.0, 10.0)
 _APART_MM = 4.0
 _FEWEST = 20
@@ -42,17 +37,13 @@ FloatArray = NDArray[np.float32]
 Spacing = tuple[float, float, float]
 
 
-def outlined(
-    lesions: Mask, liver: Mask, chance: FloatArray, image: NDArray[np.generic], spacing: Spacing
-) -> Mask:
-    """The lesions with their outlines where edges, or probabilities, put them.
+def at_their_edges(lesions: Mask, liver: Mask, image: NDArray[np.generic], spacing: Spacing) -> Mask:
+    """The lesions with the outlines of sharply bounded ones at their edges.
 
     Parameters
     ----------
     lesions, liver : bool (i, j, k)
         Masks; the liver holds the lesions.
-    chance : float (i, j, k)
-        Probability that a voxel is lesion.
     image : (i, j, k)
         HU.
     spacing
@@ -66,33 +57,21 @@ def outlined(
     labels = cc3d.connected_components(lesions, connectivity=26)
     boxes = cc3d.statistics(labels)["bounding_boxes"]
     margin = [int(np.ceil((_OUTER_MM[1] + 1.0) / step)) for step in spacing]
-    found, fading = np.zeros(lesions.shape, bool), np.zeros(lesions.shape, bool)
+    found = np.zeros(lesions.shape, bool)
     for label in range(1, int(labels.max(initial=0)) + 1):
         wide = tuple(
             slice(max(0, b.start - m), b.stop + m) for b, m in zip(boxes[label], margin, strict=True)
         )
         mine = labels[wide] == label
         others = (labels[wide] > 0) & ~mine
-        moved = _moved(mine, others, liver[wide], image[wide].astype(np.float32), spacing)
-        found[wide] |= mine if moved is None else moved
-        if moved is None and np.count_nonzero(mine) * float(np.prod(spacing)) >= 1000.0 * OUTSKIRTS_ML:
-            fading[wide] |= mine
-    if fading.any():
-        found |= _with_outskirts(fading, liver & ~(lesions & ~fading), chance)
+        found[wide] |= _one(mine, others, liver[wide], image[wide].astype(np.float32), spacing)
     return found & liver
 
 
-def _with_outskirts(fading: Mask, free: Mask, chance: FloatArray) -> Mask:
-    """Lesions and what is connected to them and likely enough."""
-    parts = cc3d.connected_components(fading | (free & (chance > OUTSKIRTS)), connectivity=6)
-    kept = np.unique(parts[fading])
-    return np.asarray(np.isin(parts, kept[kept > 0]))
-
-
-def _moved(mine: Mask, others: Mask, liver: Mask, image: FloatArray, spacing: Spacing) -> Mask | None:
-    """One lesion in its box, moved to its edge; None where that is not sharp."""
+def _one(mine: Mask, others: Mask, liver: Mask, image: FloatArray, spacing: Spacing) -> Mask:
+    """One lesion in its box, moved to its edge where that is sharp."""
     if np.count_nonzero(mine) * float(np.prod(spacing)) < 1000.0 * LEAST_ML:
-        return None
+        return mine
     # Distance from the outline, which lies half a voxel from the centres on either side.
     half = 0.5 * float(np.mean(sorted(spacing)[:2]))
     away = np.where(mine, half - _distance(mine, spacing), _distance(~mine, spacing) - half)
@@ -103,14 +82,14 @@ def _moved(mine: Mask, others: Mask, liver: Mask, image: FloatArray, spacing: Sp
     core = (away > _INNER_MM[0]) & (away < _INNER_MM[1]) if deepest > 8.0 else away < -0.5 * deepest
     core, around = free & core, free & (away > _OUTER_MM[0]) & (away < _OUTER_MM[1])
     if min(core.sum(), around.sum()) < _FEWEST:
-        return None
+        return mine
     inside, outside = float(np.median(image[core])), float(np.median(image[around]))
     if abs(outside - inside) < CONTRAST_HU:
-        return None
+        return mine
     level = (image - inside) / (outside - inside)  # 0 in the lesion, 1 in the liver
     edge = _edge(away, level, free, deepest)
     if edge is None:
-        return None
+        return mine
     smooth = gaussian_filter(level, [SMOOTH_MM / step for step in spacing])
     noise = 1.48 * float(np.median(np.abs(smooth[around] - np.median(smooth[around]))))
     if CLEAR * noise > 0.5:

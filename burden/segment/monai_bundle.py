@@ -19,7 +19,7 @@ from burden.findings import Finding
 from burden.grid import Grid
 from burden.image import Labels, Segmentation
 from burden.segment.bundle import Bundle, Network, load_network, read_bundle
-from burden.segment.edges import outlined
+from burden.segment.edges import at_their_edges
 from burden.segment.intensity import (
     normalise_ct,
     normalise_mr,
@@ -261,7 +261,7 @@ class BundleSegmenter:
             volume.grid.voxel_ml,
         )
         if volume.modality == "CT":
-            lesions = outlined(lesions, liver, lesion, volume.data[native_box], volume.grid.spacing)
+            lesions = at_their_edges(lesions, liver, volume.data[native_box], volume.grid.spacing)
         findings = (UNSOUND_ON_MR,) if volume.modality == "MR" else misses(self.bundle.lesion_recall)
         placed = _placed(liver, native_box, volume.grid, {1: "liver"})
         progress("decide", 1.0)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from burden.segment.edges import OUTSKIRTS_ML, outlined
+from burden.segment.edges import at_their_edges
 
 Spacing = tuple[float, float, float]
 Field = NDArray[np.float64]
@@ -32,11 +30,6 @@ def looks(inside: NDArray[np.floating], spacing: Spacing, noise: float) -> NDArr
     sharp = 110.0 - 50.0 * inside
     blurred = gaussian_filter(sharp, [0.8 / step for step in spacing])
     return (blurred + np.random.default_rng(0).normal(0, noise, sharp.shape)).astype(np.float32)
-
-
-def at_their_edges(lesions: Any, liver: Any, image: Any, spacing: Spacing) -> NDArray[np.bool_]:
-    """By the edges alone: the network is sure of what it drew, and of nothing else."""
-    return outlined(lesions, liver, lesions.astype(np.float32), image, spacing)
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -107,23 +100,3 @@ def test_axes_do_not_matter() -> None:
         (2.5, 0.8, 0.8),
     )
     np.testing.assert_array_equal(turned, found.transpose(2, 0, 1)[::-1])
-
-
-def test_large_lesions_that_fade_get_their_outskirts_and_others_do_not() -> None:
-    spacing = (1.0, 1.0, 1.0)
-    at = places(spacing)
-    liver = away(at) < 42.0
-    fading = np.clip((22.0 - away(at)) / 12.0, 0.0, 1.0)
-    chance = np.clip((24.0 - away(at)) / 10.0, 0.0, 1.0).astype(np.float32)  # 0.25 at 21.5 mm
-    chance[away(at, (36.0, 0.0, 0.0)) < 3.0] = 0.4  # not connected to it
-    drawn = away(at) < 18.0
-    assert drawn.sum() / 1000.0 > OUTSKIRTS_ML
-    image = looks(fading, spacing, 8.0)
-    np.testing.assert_array_equal(
-        outlined(drawn, liver, chance, image, spacing), (away(at) < 21.5) & liver
-    )
-    small = away(at) < 12.0
-    np.testing.assert_array_equal(outlined(small, liver, chance, image, spacing), small)
-    sharp = looks(away(at) < 17.0, spacing, 8.0)
-    found = outlined(drawn, liver, chance, sharp, spacing)
-    assert dice(found, away(at) < 17.0) > 0.97, "a sharp one goes to its edge instead"
